@@ -1,0 +1,69 @@
+"""Engines: bytes in, bytes out. The waist between what the interfaces mean and what keeps the bytes."""
+
+from __future__ import annotations
+
+from kvcli.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from kvcli.engine.transaction import Snapshot
+    from kvcli.engine.update import Update
+
+    Answer = TypeVar("Answer")
+
+DEFAULT_BUCKET = b"default"
+LOCK_TIMEOUT_SECONDS = 10.0
+KEY_BYTES_MAX = 511
+
+
+class Engine:
+    """A store that is open. Everything is read in a snapshot and written in an update; neither outlives its call."""
+
+    read_only = True
+    key_bytes_max = KEY_BYTES_MAX
+
+    def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
+        """Run `work` on one consistent snapshot."""
+        raise NotImplementedError
+
+    def write(self, work: Callable[[Update], Answer], lock_timeout: float) -> Answer:
+        """Run `work` in one write transaction and make it durable; all of it happens or nothing.
+
+        `work` may run more than once (the map may have to grow), so it must not consume its input.
+        Raises Busy when the writer lock is not free within `lock_timeout` seconds.
+        """
+        raise NotImplementedError
+
+    def stat(self) -> dict[str, str | int]:
+        """Give figures about the whole store, by name."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what open took. Safe to call twice."""
+        raise NotImplementedError
+
+
+def connect(identifier: str, *, writable: bool, adopt: bool = False, durability: str = "full") -> Engine | None:
+    """Open the store called `identifier`; None where there is none and nothing was created.
+
+    Raises AccessDenied, DamagedStore, Full, or InvalidArgument for a scheme that no engine speaks.
+    """
+    scheme, colon, _ = identifier.partition("://")
+    if colon and "/" not in scheme:
+        raise InvalidArgument(f"no engine speaks {scheme}:// in this version; name a folder")
+    from kvcli.engine.connection import open_connection
+
+    return open_connection(identifier, writable=writable, adopt=adopt, durability=durability)
+
+
+def create(identifier: str) -> None:
+    """Make the store called `identifier`, with its bucket `default`; no harm where it exists already.
+
+    Raises AccessDenied, Full, or NoSuchStore where the path is taken by something else.
+    """
+    from kvcli.engine.creation import create_environment
+
+    create_environment(identifier)

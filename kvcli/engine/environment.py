@@ -1,0 +1,257 @@
+"""Environment: one LMDB environment in one process. It begins every transaction and opens every database."""
+
+from __future__ import annotations
+
+import os
+from _thread import RLock
+
+import lmdb
+
+from kvcli.engine.files import Files, extend_file
+from kvcli.engine.gate import Gate
+from kvcli.engine.opening import open_files
+from kvcli.engine.transaction import MAIN, PRIVATE, Snapshot, Unopened, is_record
+from kvcli.errors import AccessDenied, Full, Other, StoreReplaced
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from kvcli.engine.update import Update
+    from kvcli.engine.writer import Call, Writer
+
+    Answer = TypeVar("Answer")
+
+RETRIES_MAX = 64
+MAP_BYTES_MAX = 1 << 46
+
+
+class Environment:
+    """The environment that all connections of this process to one data file share.
+
+    Handles of sub-databases are LMDB's trap: two transactions of one process must never open some at the same time,
+    and those opened in a read transaction end with it. So whoever opens holds `_opening` until its transaction ends;
+    only those of a committed write transaction are kept, in `handles`.
+    """
+
+    def __init__(self, files: Files, *, writable: bool, metasync: bool) -> None:
+        """Open the files. Raises lmdb.Error, OSError or DamagedStore."""
+        self.files = files
+        self.writable = writable
+        self.metasync = metasync
+        self.pid = os.getpid()
+        self.users = 1
+        self._gate = Gate()
+        self._opening = RLock()
+        self._holding = False
+        self._writer: Writer | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self._env, self.format = open_files(self.files, writable=self.writable, metasync=self.metasync)
+        self._page_bytes = self._env.stat()["psize"]
+        self.key_bytes_max = self._env.max_key_size()  # 511; in a foreign environment of format 1.0, 1,978.
+        self._terminator = b"\0" if self.format == "1.0" else b""  # 1.0 counts the NUL of a C string in.
+        self.handles: dict[bytes, lmdb._Database] = {}
+        status = os.stat(self.files.data)
+        self.file_id = (status.st_dev, status.st_ino)
+
+    # Transactions
+
+    def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
+        """Run `work` in one read transaction."""
+        self._check_process()
+        for _ in range(RETRIES_MAX):
+            try:
+                if self.handles:
+                    with self._gate, self._env.begin() as txn:
+                        return work(Snapshot(self, txn, None))
+                return self._read_opening(work)
+            except Unopened:
+                return self._read_opening(work)
+            except lmdb.BadDbiError:
+                continue  # Another thread dropped the bucket under us.
+            except lmdb.MapResizedError:
+                self._adopt_map()
+        raise Other(f"{self.files.path}: the map was resized too often meanwhile: try again")
+
+    def _read_opening(self, work: Callable[[Snapshot], Answer]) -> Answer:
+        with self._gate, self._opening, self._env.begin() as txn:
+            return work(Snapshot(self, txn, {}))
+
+    def write(self, work: Callable[[Update], Answer], lock_timeout: float, adopt: bool) -> Answer:
+        """Run `work` in one write transaction on the writer thread; see Engine.write."""
+        self._check_process()
+        if self._writer is None:
+            from kvcli.engine.writer import Writer
+
+            self._writer = Writer()
+        return self._writer.run(lambda call: self._write_growing(call, work, adopt), lock_timeout)  # type: ignore[return-value]
+
+    def _write_growing(self, call: Call, work: Callable[[Update], Answer], adopt: bool) -> Answer:
+        for _ in range(RETRIES_MAX):
+            try:
+                with self._gate:
+                    return self._write_once(call, work, adopt)
+            except lmdb.MapResizedError:
+                self._adopt_map()
+            except lmdb.MapFullError:
+                self._grow_map()
+            except lmdb.PanicError:
+                with self._gate.alone():
+                    self._reopen()
+                raise
+        raise Other(f"{self.files.path}: the map had to grow too often: try again")
+
+    def _write_once(self, call: Call, work: Callable[[Update], Answer], adopt: bool) -> Answer:
+        txn = self._env.begin(write=True)
+        try:
+            call.proceed()
+            self._check_files()
+            update = self._update(txn, adopt)
+            answer = work(update)
+            if update.changed:
+                update.seal()
+                call.proceed()
+                txn.commit()
+                self.handles.update(update.opened)
+                self._extend_file()
+            return answer
+        finally:
+            txn.abort()  # Does nothing after a commit.
+            self._let_handles()
+
+    def _update(self, txn: lmdb.Transaction[bytes], adopt: bool) -> Update:
+        from kvcli.engine.revisions import ADOPTED, OURS
+        from kvcli.engine.update import Update
+
+        blank = not txn.stat()["entries"]
+        if not (blank or adopt or self.has(txn, PRIVATE)):
+            raise AccessDenied(f"{self.files.path} was made by another program: --adopt lets kvcli write to it")
+        return Update(self, txn, OURS if blank else ADOPTED)
+
+    def _extend_file(self) -> None:
+        # LMDB does not write pages that a transaction both took and gave back. Where they are the last ones, the file
+        # ends before the page it counts, and read_header could not tell that from a truncated file.
+        missing = (self._env.info()["last_pgno"] + 1) * self._page_bytes - os.stat(self.files.data).st_size
+        if missing > 0:
+            extend_file(self.files.data, missing)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self.pid:
+            raise Other("this store was opened before a fork: open it again in the child")
+
+    def _check_files(self) -> None:
+        try:
+            status = os.stat(self.files.data)
+        except FileNotFoundError:
+            status = None
+        if status is None or (status.st_dev, status.st_ino) != self.file_id:
+            raise StoreReplaced(f"{self.files.data} was replaced or removed while it was open: open it again")
+
+    # The map
+
+    def _adopt_map(self) -> None:
+        with self._gate.alone():
+            try:
+                self._env.set_mapsize(0)
+            except lmdb.Error:
+                self._reopen()
+
+    def _grow_map(self) -> None:
+        with self._gate.alone():
+            size = self._env.info()["map_size"]
+            if size >= MAP_BYTES_MAX:
+                raise Full(f"{self.files.path}: the map has its largest size, {size} bytes")
+            try:
+                self._env.set_mapsize(min(size * 2, MAP_BYTES_MAX))
+            except lmdb.Error as error:
+                self._reopen()  # A failed resize leaves the environment without a map.
+                raise Full(
+                    f"{self.files.path}: the map of {size} bytes is full: raise ulimit -v to let it grow"
+                ) from error
+
+    # Databases
+
+    def has(self, txn: lmdb.Transaction[bytes], bucket: bytes) -> bool:
+        """Tell whether the main database has a record of this name. NUL would end a C string, and name another bucket."""
+        if bucket == MAIN:
+            return True
+        return bool(bucket) and b"\0" not in bucket and txn.get(bucket + self._terminator) is not None
+
+    def names(self, txn: lmdb.Transaction[bytes]) -> list[bytes]:
+        """Give the names of all named sub-databases. dbs() is no help: it stops at max_dbs without a word."""
+        return [key.removesuffix(self._terminator) for key, value in txn.cursor() if is_record(value)]
+
+    def open_database(self, txn: lmdb.Transaction[bytes], bucket: bytes, *, create: bool = False) -> lmdb._Database:
+        """Open a sub-database in a transaction of a thread that holds the handles."""
+        return self._env.open_db(None if bucket == MAIN else bucket, txn=txn, create=create)
+
+    def drop_database(self, txn: lmdb.Transaction[bytes], bucket: bytes, handle: lmdb._Database) -> None:
+        """Drop a sub-database and its handle in a write transaction."""
+        self.hold_handles()
+        self.handles.pop(bucket, None)
+        txn.drop(handle)
+
+    def hold_handles(self) -> None:
+        """Let no other thread open a handle before the write transaction of this one has ended."""
+        if not self._holding:
+            self._opening.acquire()
+            self._holding = True
+
+    def _let_handles(self) -> None:
+        if self._holding:
+            self._holding = False
+            self._opening.release()
+
+    # Life
+
+    def stat(self) -> dict[str, str | int]:
+        """Give figures about the whole environment."""
+        with self._gate:
+            info = self._env.info()
+        return {
+            "path": self.files.path,
+            "format": self.format,
+            "bytes": os.stat(self.files.data).st_size,
+            "map_bytes": info["map_size"],
+            "revision": info["last_txnid"],
+            "readers": info["num_readers"],
+            "readers_max": info["max_readers"],
+        }
+
+    def upgrade(self, *, writable: bool, metasync: bool) -> None:
+        """Open the files again with at least these rights and this durability. Raises as opening does."""
+        before = (self.writable, self.metasync)
+        wanted = (writable or self.writable, metasync or self.metasync)
+        if wanted == before:
+            return
+        with self._gate.alone():
+            self.writable, self.metasync = wanted
+            try:
+                self._reopen()
+            except BaseException:
+                self.writable, self.metasync = before
+                self._open()
+                raise
+
+    def close(self) -> bool:
+        """Close; false, and still open, while a thread waits for the writer lock: closing would wait with it."""
+        if self._writer is not None:
+            if not self._writer.is_idle():
+                return False
+            self._writer.stop()
+        with self._gate.alone():
+            self._env.close()
+        return True
+
+    def leave_to_parent(self) -> None:
+        """Close in a forked child what the parent had open. Raises Other where the fork hit a transaction."""
+        if self._gate.is_busy() or not (self._writer is None or self._writer.is_idle()):
+            raise Other("the fork happened in the middle of a transaction: fork before opening a store")
+        self._env.close()
+
+    def _reopen(self) -> None:
+        self._env.close()
+        self._open()

@@ -1,0 +1,157 @@
+"""What a store is on disk: where its files are, whether they are safe to open, what their first bytes say."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from kvcli.errors import AccessDenied, DamagedStore, NoSuchStore
+
+DATA, LOCK = "data.mdb", "lock.mdb"
+MAGIC = 0xBEEFC0DE
+META_BYTES = 24 + 2 * 48 + 16
+
+
+class Files:
+    """The data file and the lock file of one LMDB environment."""
+
+    __slots__ = ("data", "folder", "lock", "path", "single")
+
+    def __init__(self, path: str, single: bool) -> None:
+        """Name the files; `single` is LMDB's MDB_NOSUBDIR, one file and its `-lock` beside it."""
+        self.path = path
+        self.single = single
+        self.folder = os.path.dirname(os.path.abspath(path)) if single else path
+        self.data = path if single else os.path.join(path, DATA)
+        self.lock = path + "-lock" if single else os.path.join(path, LOCK)
+
+
+def find(path: str) -> Files | None:
+    """Find the environment at `path`; None where nothing is. Raises AccessDenied where what is there is not safe."""
+    status = _status(path)
+    if status is None:
+        return None
+    if not stat.S_ISDIR(status.st_mode):
+        _check_file(path, status)
+        files = Files(path, single=True)
+        status = os.stat(files.folder)
+    else:
+        files = Files(path, single=False)
+    data = _status(files.data)
+    if data is None:
+        return None
+    check_folder(files.folder, status)
+    _check_file(files.data, data)
+    lock = _status(files.lock)
+    if lock is not None:
+        _check_file(files.lock, lock)
+    return files
+
+
+def check_folder(path: str, status: os.stat_result) -> None:
+    """Refuse a folder in which another user could plant or swap files. Raises AccessDenied."""
+    _check_owner(path, status)
+    if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        raise AccessDenied(f"everybody may write to the folder {path}: chmod o-w it first")
+
+
+def is_lone(path: str, ours: tuple[str, ...]) -> bool:
+    """Tell whether a folder holds nothing but what kvcli itself leaves there."""
+    return all(name in ours or name.startswith(".new-") for name in os.listdir(path))
+
+
+class Header:
+    """What the newest of the two meta pages says."""
+
+    __slots__ = ("file_bytes", "format", "last_page", "map_size", "page_bytes", "revision")
+
+    def __init__(self, data: bytes, offset: int, version: int, file_bytes: int) -> None:
+        """Read one meta page; the layout is that of lmdb/verify.py, class _Meta."""
+        self.format = "0.9" if version == 1 else "1.0"
+        self.file_bytes = file_bytes
+        self.map_size = _number(data, offset + 16, 8)
+        self.page_bytes = _number(data, offset + 24, 4)
+        self.last_page = _number(data, offset + 24 + 96, 8)
+        self.revision = _number(data, offset + 24 + 104, 8)
+
+    def is_short(self) -> bool:
+        """Tell whether the file ends before the last page it counts: truncated, or the page was never needed."""
+        return self.file_bytes < (self.last_page + 1) * self.page_bytes
+
+
+def read_header(path: str) -> Header:
+    """Read the meta pages without LMDB, which dies of SIGBUS on a file that was cut. Raises DamagedStore."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        file_bytes = os.fstat(handle).st_size
+        if not file_bytes:
+            raise DamagedStore(f"{path} is empty: restore it from a backup, or remove it if it never held anything")
+        first = _meta(os.pread(handle, 512, 0), file_bytes)
+        if first is None:
+            raise DamagedStore(f"{path} is not an LMDB data file: restore it from a backup")
+        second = _meta(os.pread(handle, 512, first.page_bytes), file_bytes)
+    finally:
+        os.close(handle)
+    if second is None:
+        raise DamagedStore(f"{path} is truncated or overwritten: restore it from a backup")
+    return max(first, second, key=lambda meta: meta.revision)
+
+
+def extend_file(path: str, missing: int) -> None:
+    """Add zeros at the end. Not by truncate, which could cut what another process just wrote."""
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(handle, os.fstat(handle).st_size, missing)
+    except OSError:
+        pass  # The disk is full; the file is sound without its unused end.
+    finally:
+        os.close(handle)
+
+
+def verify(path: str) -> None:
+    """Walk every page in pure Python. Raises DamagedStore with the first problem found."""
+    from lmdb.verify import VerifyError, verify
+
+    try:
+        problems = verify(path, subdir=False)  # type: ignore[no-untyped-call]
+    except VerifyError as error:
+        problems = [str(error)]
+    if problems:
+        raise DamagedStore(f"{path} is truncated or damaged ({problems[0]}): restore it from a backup")
+
+
+def _meta(page: bytes, file_bytes: int) -> Header | None:
+    for offset in (16, 24):  # the page header of format 0.9, of format 1.0
+        if len(page) >= offset + META_BYTES and _number(page, offset, 4) == MAGIC:
+            return Header(page, offset, _number(page, offset + 4, 4), file_bytes)
+    return None
+
+
+def _number(data: bytes, offset: int, size: int) -> int:
+    return int.from_bytes(data[offset : offset + size], sys.byteorder)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise AccessDenied(f"{path}: permission denied") from error
+    except (OSError, ValueError) as error:
+        raise NoSuchStore(f"{path!r} is no path: {error}") from error
+    if stat.S_ISLNK(status.st_mode):
+        raise AccessDenied(f"{path} is a symbolic link: name what it points to, {os.path.realpath(path)}")
+    return status
+
+
+def _check_file(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise AccessDenied(f"{path} is neither a file nor a folder: name the folder of a store")
+    _check_owner(path, status)
+
+
+def _check_owner(path: str, status: os.stat_result) -> None:
+    if status.st_uid not in (os.geteuid(), 0):
+        raise AccessDenied(f"{path} belongs to user {status.st_uid}: run kvcli as that user")

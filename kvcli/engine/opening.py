@@ -1,0 +1,83 @@
+"""The one call of lmdb.open: how large the map, which flags, how often to try."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import lmdb
+
+from kvcli.engine.files import Files, read_header, verify
+
+MAP_BYTES = 1 << 40  # An upper bound, sparse on disk; from 2**47 on LMDB cannot map it.
+MAP_STEPS = (1 << 36, 1 << 32, 1 << 30, 1 << 28, 1 << 26, 1 << 24)  # Where ulimit -v forbids a larger one.
+READERS_MAX = 512  # 32 KiB of lock file. Fixed by whoever opens first.
+BUCKETS_MAX = 512  # Handles open at once; a transaction costs more with every slot.
+TRIES = 3
+PERMANENT = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.MemoryError, lmdb.ReadersFullError, lmdb.CorruptedError)
+
+
+def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[lmdb.Environment, str]:
+    """Open existing files; give the environment and its format. Raises lmdb.Error, OSError or DamagedStore."""
+    header = read_header(files.data)
+    if header.is_short():
+        verify(files.data)
+    floor = (header.last_page + 1) * header.page_bytes
+    sizes = [max(header.map_size, floor), *(size for size in MAP_STEPS if floor <= size < header.map_size)]
+    lock = writable or not _is_archive(files)
+    env = _open_stepping(
+        files.path, sizes, subdir=not files.single, readonly=not writable, metasync=metasync, create=False, lock=lock
+    )
+    return env, header.format
+
+
+def open_new(folder: str) -> lmdb.Environment:
+    """Create the files in an empty folder, in the format that distributions' tools can read."""
+    return _open_stepping(folder, [MAP_BYTES, *MAP_STEPS], lib_version=0)
+
+
+def _open_stepping(path: str, sizes: list[int], **options: object) -> lmdb.Environment:
+    for size in sizes[:-1]:
+        try:
+            return _open_trying(path, size, options)
+        except lmdb.MemoryError:
+            continue
+    return _open_trying(path, sizes[-1], options)
+
+
+def _open_trying(path: str, size: int, options: dict[str, object]) -> lmdb.Environment:
+    # The header of LMDB says that opening can fail if another process opens or closes at exactly the same time.
+    for pause in range(TRIES):
+        try:
+            return _open(path, size, options)
+        except PERMANENT:
+            raise
+        except lmdb.Error:
+            if pause == TRIES - 1:
+                raise
+        time.sleep(0.01 * (pause + 1))
+    raise AssertionError("the last try returns or raises")
+
+
+def _open(path: str, size: int, options: dict[str, object]) -> lmdb.Environment:
+    env = lmdb.open(
+        path,
+        map_size=size,
+        mode=0o700,  # LMDB drops the x bits for the files, so this is 0700 and 0600.
+        max_readers=READERS_MAX,
+        max_dbs=BUCKETS_MAX,
+        **options,  # type: ignore[arg-type]
+    )
+    env.reader_check()  # Readers that were killed keep old pages alive until somebody looks.
+    return env
+
+
+def _is_archive(files: Files) -> bool:
+    """Tell whether nobody can be writing: a read-only file system, or files that lost every write permission.
+
+    Only then may a reader go without the lock file: a writer who does not see a reader reuses its pages.
+    """
+    if os.access(files.lock if os.path.exists(files.lock) else files.folder, os.W_OK):
+        return False
+    unwritable = not os.stat(files.data).st_mode & 0o222
+    return unwritable or bool(os.statvfs(files.folder).f_flag & os.ST_RDONLY)

@@ -1,0 +1,103 @@
+"""Update: what a write transaction can do, on top of all that a snapshot can."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import lmdb
+
+from kvcli.engine.revisions import STRIPES_PER_WRITE_MAX, Ledger
+from kvcli.engine.transaction import MAIN, PRIVATE, Snapshot
+from kvcli.errors import InvalidBucketName
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kvcli.engine.environment import Environment
+
+
+class Update(Snapshot):
+    """One write transaction: it sees its own writes, and stamps what it wrote."""
+
+    __slots__ = ("_ledger", "changed")
+    opened: dict[bytes, lmdb._Database]
+
+    def __init__(self, environment: Environment, txn: lmdb.Transaction[bytes], origin: bytes) -> None:
+        """Belong to a write transaction. `origin` says who made the environment, where no record says it yet."""
+        super().__init__(environment, txn, {})
+        private = self._database(PRIVATE) if environment.has(txn, PRIVATE) else None
+        self._ledger = Ledger(txn, private, origin)
+        self.changed = False
+
+    def identity(self) -> bytes:
+        """Give the random id of this store as this transaction will leave it."""
+        return self._ledger.identity
+
+    def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
+        """Write one pair."""
+        self._txn.put(key, value, db=self._writable(bucket))
+        self._ledger.touch(bucket, key)
+
+    def put_many(self, bucket: bytes, pairs: Sequence[tuple[str, bytes]], raw: Callable[[str], bytes]) -> None:
+        """Write pairs in their order; the last of equal keys wins. `raw` encodes a key, or raises what is wrong with it."""
+        walk = iter(pairs)
+        for key, value in islice(walk, STRIPES_PER_WRITE_MAX):
+            self.put(bucket, raw(key), value)
+        if len(pairs) <= STRIPES_PER_WRITE_MAX:
+            return
+        self._ledger.touch_all(bucket)
+        put, database = self._txn.put, self._writable(bucket)
+        try:  # Half a million pairs pass here: LMDB checks the length of a key itself, `raw` says what is wrong.
+            for key, value in walk:
+                put(key.encode("utf-8", "surrogateescape"), value, True, True, False, database)
+        except (lmdb.BadValsizeError, UnicodeEncodeError):
+            raw(key)
+            raise
+
+    def delete(self, bucket: bytes, key: bytes) -> bool:
+        """Remove one key; tell whether it was there. Nothing is stamped for a key that was not."""
+        if not self.has(bucket, key):
+            return False
+        self._txn.delete(key, db=self._writable(bucket))
+        self._ledger.touch(bucket, key)
+        return True
+
+    def create(self, bucket: bytes) -> bool:
+        """Make a bucket; tell whether it is new. A new one counts as written, so that handles of an older life lose."""
+        if self._environment.has(self._txn, bucket):
+            return False
+        self._make(bucket)
+        self._ledger.touch_all(bucket)
+        self.changed = True
+        return True
+
+    def drop(self, bucket: bytes) -> None:
+        """Remove a bucket with all its keys. Raises NoSuchBucket."""
+        if bucket == MAIN:
+            raise InvalidBucketName("the main database of an environment cannot be dropped")
+        self._environment.drop_database(self._txn, bucket, self._writable(bucket))
+        self.opened.pop(bucket, None)
+        self._ledger.touch_all(bucket)
+
+    def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
+        """Tell whether nobody wrote `key` since `revision`, and the store is the one called `identity`."""
+        return self._ledger.unchanged(bucket, key, identity, revision)
+
+    def seal(self) -> None:
+        """Stamp what was written; the last act before the commit."""
+        if not self._environment.has(self._txn, PRIVATE):
+            self._make(PRIVATE)
+        self._ledger.seal(self._database(PRIVATE))
+
+    def _writable(self, bucket: bytes) -> lmdb._Database:
+        self.changed = True
+        return self._database(bucket)
+
+    def _open(self, bucket: bytes) -> lmdb._Database:
+        self._environment.hold_handles()
+        return super()._open(bucket)
+
+    def _make(self, bucket: bytes) -> None:
+        self._environment.hold_handles()
+        self.opened[bucket] = self._environment.open_database(self._txn, bucket, create=True)
