@@ -1,0 +1,47 @@
+"""wasi:keyvalue/batch: get_many, set_many, delete_many. Each is one transaction: all of it happens or nothing."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kvcli.engine.transaction import Snapshot, Span
+    from kvcli.engine.update import Update
+    from kvcli.store import Bucket
+
+KEYS_PER_DELETE = 1000  # A long prefix goes in pieces, so that no other writer waits for all of it.
+
+
+def get_many(bucket: Bucket, keys: Sequence[str]) -> list[tuple[str, bytes] | None]:
+    """Get the pairs of `keys`, all from one snapshot: one answer per key, in the order asked, None for an absent key."""
+    raws = [bucket.raw(key) for key in keys]
+
+    def work(snapshot: Snapshot) -> list[bytes | None]:
+        return [snapshot.get(bucket.name, raw) for raw in raws]
+
+    values = bucket.store.read(work)
+    return [None if value is None else (key, value) for key, value in zip(keys, values, strict=True)]
+
+
+def set_many(bucket: Bucket, key_values: Sequence[tuple[str, bytes]]) -> None:
+    """Set all pairs, in their order; the last of equal keys wins. Raises InvalidKey, and then nothing is set."""
+    bucket.store.write(lambda update: update.put_many(bucket.name, key_values, bucket.raw))
+
+
+def delete_many(bucket: Bucket, keys: Sequence[str]) -> int:
+    """Delete all of `keys`; absent ones are skipped. Give how many there were."""
+    raws = [bucket.raw(key) for key in keys]
+    return bucket.store.write(lambda update: sum([update.delete(bucket.name, raw) for raw in raws]))
+
+
+def delete_span(bucket: Bucket, span: Span) -> int:
+    """Delete the keys of a span, a thousand to a transaction. Give how many there were."""
+    deleted = 0
+    for page in bucket.pages(span, KEYS_PER_DELETE):
+
+        def work(update: Update, page: list[bytes] = page) -> int:
+            return sum([update.delete(bucket.name, raw) for raw in page])
+
+        deleted += bucket.store.write(work)
+    return deleted

@@ -1,0 +1,70 @@
+"""Where the store is: --store, then KVCLI_STORE, then the config file and its profiles, then the XDG data folder."""
+
+from __future__ import annotations
+
+import os
+
+from kvcli.errors import MalformedData, NoSuchStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Location:
+    """The path of a store, where the path came from, and whether somebody named it."""
+
+    __slots__ = ("named", "origin", "path")
+
+    def __init__(self, path: str, origin: str) -> None:
+        """`origin` is the option, variable or file that decided."""
+        self.path = path
+        self.origin = origin
+        self.named = origin != "default"
+
+
+def locate(store: str | None = None, profile: str | None = None, environ: Mapping[str, str] = os.environ) -> Location:
+    """Find the store's path. Raises NoSuchStore for an unknown profile, MalformedData for a broken config file."""
+    if store is not None:
+        return Location(_checked(store), "--store")
+    if environ.get("KVCLI_STORE"):
+        return Location(environ["KVCLI_STORE"], "KVCLI_STORE")
+    config = os.path.join(_base(environ, "XDG_CONFIG_HOME", ".config"), "kvcli", "config.toml")
+    if profile is not None or os.path.exists(config):
+        found = _configured(config, profile)
+        if found is not None:
+            return Location(os.path.expanduser(found), config)
+    return Location(os.path.join(_base(environ, "XDG_DATA_HOME", ".local/share"), "kvcli", "default"), "default")
+
+
+def _checked(store: str) -> str:
+    if not store:
+        raise NoSuchStore("--store is empty: name a folder")
+    return store
+
+
+def _configured(config: str, profile: str | None) -> str | None:
+    import tomllib
+
+    try:
+        with open(config, "rb") as file:
+            settings = tomllib.load(file)
+    except FileNotFoundError as error:
+        raise NoSuchStore(f"no profile {profile!r}: there is no {config}") from error
+    except (OSError, ValueError) as error:
+        raise MalformedData(f"{config}: {error}") from error
+    name = profile or settings.get("profile")
+    section = settings if name is None else settings.get("profiles", {}).get(name)
+    if section is None:
+        known = ", ".join(settings.get("profiles", {})) or "none"
+        raise NoSuchStore(f"no profile {name!r} in {config} (there are: {known})")
+    store = section.get("store")
+    if store is not None and not isinstance(store, str):
+        raise MalformedData(f"{config}: store must be a string")
+    return store
+
+
+def _base(environ: Mapping[str, str], variable: str, fallback: str) -> str:
+    # XDG: "If either not set or empty"; and a relative path is to be ignored.
+    value = environ.get(variable, "")
+    return value if os.path.isabs(value) else os.path.join(os.path.expanduser("~"), fallback)
