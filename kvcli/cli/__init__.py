@@ -1,0 +1,1 @@
+"""The command line: entry, express lane, Typer's grammar, output."""

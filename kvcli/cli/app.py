@@ -1,0 +1,20 @@
+"""The whole grammar, in Typer's words, and how words become an invocation by it."""
+
+from __future__ import annotations
+
+from kvcli.cli import keys, places  # Each module declares its commands when it is loaded.
+from kvcli.cli.root import UsageError, app
+from kvcli.commands import Invocation
+from kvcli.errors import InvalidArgument
+
+__all__ = ["app", "keys", "places", "understand"]
+
+
+def understand(words: list[str]) -> Invocation | int:
+    """Parse words as Typer does; an exit code where it has done all there was to do. Raises InvalidArgument."""
+    try:
+        answer = app(args=words, prog_name="kvcli", standalone_mode=False)
+    except UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "kvcli"
+        raise InvalidArgument(f"{error.format_message().rstrip('.')} (see {path} --help)") from error
+    return answer if isinstance(answer, Invocation) else int(answer or 0)

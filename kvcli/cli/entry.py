@@ -1,0 +1,86 @@
+"""The way in and the way out: words to an invocation, an answer to streams, an error to an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from kvcli.cli.output import Output
+    from kvcli.commands import Invocation
+
+INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
+
+
+def main() -> NoReturn:
+    """Run the command line of this process, and end the process with its exit code."""
+    try:
+        code = run(words())
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = PIPE_CLOSED
+    # Not sys.exit: it would wait for a thread that waits for the writer lock, and flush to a reader that went away.
+    os._exit(code)
+
+
+def words() -> list[str]:
+    """Give the words of the command line, bytes kept as they were typed whatever the locale; and have three streams."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # It is closed, and LMDB would get its number: a value printed to it would overwrite the store.
+            os.open(os.devnull, os.O_WRONLY if number == 0 else os.O_RDONLY)
+    if sys.getfilesystemencoding() == "utf-8":
+        return sys.argv[1:]
+    return [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]]
+
+
+def run(words: list[str]) -> int:
+    """Run one command line and give its exit code."""
+    from kvcli.cli.output import Output
+    from kvcli.errors import KvError
+
+    output = Output(json="--json" in words)  # Until the words are understood, this decides how to complain.
+    try:
+        invocation = understand(words)
+        return invocation if isinstance(invocation, int) else execute(invocation, output)
+    except KvError as error:
+        return output.complain(error)
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise
+    except OSError as error:
+        from kvcli.engine.translation import translated
+
+        return output.complain(translated(error, error.filename or "a stream"))
+    except Exception as error:  # noqa: BLE001 - the last place to turn a bug into one line
+        return output.complain_of_bug(error)
+
+
+def understand(words: list[str]) -> Invocation | int:
+    """Parse words, by the express lane or by Typer; an exit code where there is nothing to run (help)."""
+    from kvcli.cli import lane
+
+    invocation = lane.parse(words)
+    if invocation is not None:
+        return invocation
+    from kvcli.cli.app import understand as understand_fully
+
+    return understand_fully(words)
+
+
+def execute(invocation: Invocation, output: Output) -> int:
+    """Run an invocation, print its answer and give its exit code."""
+    from kvcli.commands import run as run_command
+    from kvcli.commands.context import Context
+
+    settings = dict(invocation.settings)
+    output.json = bool(settings.pop("json", False))
+    context = Context(**settings, confirm=output.asker())  # type: ignore[arg-type]
+    try:
+        return output.show(run_command(invocation, context))
+    finally:
+        context.close()

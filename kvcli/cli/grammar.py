@@ -1,0 +1,114 @@
+"""How commands are declared: a signature with Typer's annotations, to which the options that all share are added."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from kvcli.commands import Invocation
+
+SHIELD = "\0"  # No word of a command line can hold it.
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store", "-s", metavar="PATH", help="The folder of the store. [env var: KVCLI_STORE]", show_default=False
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", "-p", metavar="NAME", help="Take the store from this profile of the config file."),
+]
+BucketName = Annotated[
+    str | None,
+    typer.Option("--bucket", "-b", metavar="NAME", help="The bucket. [env var: KVCLI_BUCKET; default: default]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; errors too, on stderr.")]
+ReadOnly = Annotated[bool, typer.Option("--read-only", help="Refuse to write anything.")]
+LockTimeout = Annotated[
+    float | None,
+    typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="Wait so long for other writers. [default: 10]"),
+]
+Create = Annotated[bool, typer.Option("--create", help="Make the bucket if it is not there.")]
+Adopt = Annotated[bool, typer.Option("--adopt", help="Write to an environment that another program made.")]
+Durability = Annotated[
+    str | None,
+    typer.Option(
+        "--durability", metavar="full|fast", help="fast: a power cut may take the last writes. [default: full]"
+    ),
+]
+
+READING = {
+    "store": Store,
+    "profile": Profile,
+    "bucket": BucketName,
+    "json": Json,
+    "read_only": ReadOnly,
+    "lock_timeout": LockTimeout,
+}
+WRITING = {**READING, "create": Create, "adopt": Adopt, "durability": Durability}
+
+
+class NumbersAreWords(TyperCommand):
+    """A command to which -5 is a number and no option, so that `incr k -5` works as typed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Shield negative numbers from the parser of options."""
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(ctx, [shield(word) for word in args[:end]] + args[end:])
+
+
+def shield(word: str) -> str:
+    """Hide the dash of a negative number."""
+    return SHIELD + word if word[:1] == "-" and word[1:2].isdigit() else word
+
+
+def unshield(value: object) -> object:
+    """Give back what was typed."""
+    if isinstance(value, list):
+        return [unshield(each) for each in value]
+    return value.removeprefix(SHIELD) if isinstance(value, str) else value
+
+
+def help_of(declared: Callable[..., None]) -> str:
+    """Give a docstring in which the examples keep their lines: a backspace says so to Typer."""
+    return inspect.cleandoc(declared.__doc__ or "").replace("Examples:\n", "\b\nExamples:\n")
+
+
+def declare(
+    app: typer.Typer, command: str, *, writing: bool = False, numbers: bool = False
+) -> Callable[[Callable[..., None]], None]:
+    """Declare a command by a function that has its signature and its help, and no body.
+
+    What Typer calls instead gives an Invocation: the parsed words, less those that are the default anyway.
+    """
+    shared = WRITING if writing else READING
+
+    def register(declared: Callable[..., None]) -> None:
+        own = inspect.signature(declared, eval_str=True).parameters
+        names = [name for name in own if name != "ctx"]
+
+        def understood(ctx: typer.Context, **values: Any) -> Invocation:
+            arguments = {name: unshield(values[name]) for name in names if values[name] != own[name].default}
+            settings = {name: values[name] for name in shared if values[name] not in {None, False}}
+            return Invocation(command, arguments, {**(ctx.obj or {}), **settings})
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters = [inspect.Parameter("ctx", keyword, annotation=typer.Context)]
+        parameters += [parameter.replace(kind=keyword) for parameter in own.values()]
+        parameters += [
+            inspect.Parameter(
+                name, keyword, annotation=kind, default=False if kind in {Json, ReadOnly, Create, Adopt} else None
+            )
+            for name, kind in shared.items()
+        ]
+        understood.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        understood.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        understood.__doc__ = help_of(declared)
+        app.command(command.rpartition("_")[2], cls=NumbersAreWords if numbers else None)(understood)
+
+    return register

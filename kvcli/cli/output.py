@@ -1,0 +1,184 @@
+"""Output: answers to stdout, everything for people to stderr. It knows three shapes, not twenty commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kvcli.commands import Listing, Record, Table
+from kvcli.errors import KvError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+
+class Output:
+    """The three standard streams of one run."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        """Look which streams are terminals."""
+        self.json = json
+        self.terminal = sys.stdout is not None and sys.stdout.isatty()
+
+    def show(self, answer: Record | Listing | Table) -> int:
+        """Print an answer and give its exit code."""
+        if isinstance(answer, Record):
+            return self._show_record(answer)
+        if isinstance(answer, Listing):
+            return self._show_listing(answer)
+        return self._show_table(answer)
+
+    def complain(self, error: KvError) -> int:
+        """Print one line about an error and give its exit code."""
+        if os.environ.get("KVCLI_DEBUG"):
+            self._trace(error)
+        if self.json:
+            from kvcli.cli.encoding import json_line
+
+            self._tell(
+                json_line({"error": {"code": error.code, "message": str(error)}}, ascii_only=True).decode().rstrip()
+            )
+        elif error.exit_code != 1 or (self.terminal and _is_terminal(sys.stderr)):
+            # A missing key is an answer: a script asked and reads the exit code; a person wants to be told.
+            self._tell(f"kvcli: {error}")
+        return error.exit_code
+
+    def complain_of_bug(self, error: Exception) -> int:
+        """Print one line about an exception that nobody expected."""
+        if os.environ.get("KVCLI_DEBUG"):
+            self._trace(error)
+        return self.complain(
+            KvError(f"this is a bug in kvcli ({type(error).__name__}: {error}); KVCLI_DEBUG=1 shows where")
+        )
+
+    def asker(self) -> Callable[[str], bool] | None:
+        """Give the function that asks a person, None where there is none: both stdin and stderr must be terminals."""
+        return self._ask if _is_terminal(sys.stdin) and _is_terminal(sys.stderr) else None
+
+    def _show_record(self, record: Record) -> int:
+        if record.output is not None and record.plain is not None:
+            with open(record.output, "wb") as file:
+                file.write(record.plain)
+        if self.json:
+            from kvcli.cli.encoding import json_line
+
+            self._write(json_line(record.fields, ascii_only=self.terminal))
+        elif record.plain is not None and record.output is None:
+            self._write(self._plain(record, record.plain))
+        if record.note is not None and not self.json:
+            self._tell(record.note)
+        if record.error is not None:
+            self.complain(record.error)
+        return record.exit_code
+
+    def _plain(self, record: Record, plain: bytes) -> bytes:
+        if not self.terminal:
+            return plain if record.verbatim else plain + b"\n"
+        if record.raw:
+            return plain + b"\n"
+        from kvcli.cli.screen import escape_text
+
+        return escape_text(plain) + b"\n"
+
+    def _show_listing(self, listing: Listing) -> int:
+        encode = self._page_encoder()
+        try:
+            for page in listing.pages:
+                if page:
+                    self._stdout().write(encode(page, listing, self.terminal))
+        finally:
+            self._flush()
+        if listing.limited:
+            self._show_cursor(listing.cursor)
+        return 0
+
+    def _page_encoder(self) -> Callable[[list[tuple[bytes, bytes | None]], Listing, bool], bytes]:
+        if self.json:
+            from kvcli.cli.encoding import json_page
+
+            return json_page
+        if self.terminal:
+            from kvcli.cli.screen import escape_page
+
+            return escape_page
+        return _raw_page
+
+    def _show_cursor(self, cursor: str | None) -> None:
+        if self.json:
+            from kvcli.cli.encoding import json_line
+
+            self._write(json_line({"cursor": cursor}, ascii_only=True))
+        elif cursor is not None:
+            self._tell(f"more: --cursor {cursor}" if _is_terminal(sys.stderr) else cursor)
+
+    def _show_table(self, table: Table) -> int:
+        if self.json:
+            from kvcli.cli.encoding import json_line
+
+            self._write(b"".join(json_line(row, ascii_only=self.terminal) for row in table.rows))
+        elif self.terminal:
+            from kvcli.cli.screen import print_table
+
+            print_table(table)
+        else:
+            self._write(b"".join(line + b"\n" for line in _tabbed(table)))
+        return 0
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._stdout().write(data)
+        finally:
+            self._flush()
+
+    def _stdout(self) -> BinaryIO:
+        if sys.stdout is None:
+            raise OSError(9, "stdout is closed")
+        return sys.stdout.buffer
+
+    def _flush(self) -> None:
+        if sys.stdout is not None:
+            sys.stdout.buffer.flush()
+
+    def _tell(self, text: str) -> None:
+        if sys.stderr is None:
+            return
+        from kvcli.cli.screen import escape_line
+
+        sys.stderr.write(escape_line(text) + "\n")
+        sys.stderr.flush()
+
+    def _ask(self, question: str) -> bool:
+        from kvcli.cli.screen import escape_line
+
+        sys.stderr.write(escape_line(question) + " [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def _trace(self, error: BaseException) -> None:
+        import traceback
+
+        traceback.print_exception(error)
+
+
+def _is_terminal(stream: object) -> bool:
+    return stream is not None and stream.isatty()  # type: ignore[attr-defined]
+
+
+def _raw_page(page: list[tuple[bytes, bytes | None]], listing: Listing, _terminal: bool) -> bytes:
+    end = b"\0" if listing.null else b"\n"
+    if not listing.values:
+        return end.join([key for key, _ in page]) + end
+    between = b"\0" if listing.null else b"\t"
+    return b"".join([key + between + (value or b"") + end for key, value in page])
+
+
+def _tabbed(table: Table) -> list[bytes]:
+    if table.tall:
+        return [name.encode() + b"\t" + _cell(value) for row in table.rows for name, value in row.items()]
+    return [b"\t".join(_cell(value) for value in row.values()) for row in table.rows]
+
+
+def _cell(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")

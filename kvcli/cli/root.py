@@ -1,0 +1,88 @@
+"""The root of the grammar: what stands before a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+import kvcli
+from kvcli.cli.grammar import (
+    WRITING,
+    Adopt,
+    BucketName,
+    Create,
+    Durability,
+    Json,
+    LockTimeout,
+    Profile,
+    ReadOnly,
+    Store,
+    help_of,
+)
+
+UsageError: Any = typer.BadParameter.__bases__[0]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def _markup() -> Any:
+    plain = not sys.stdout or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR")
+    return None if plain else "rich"
+
+
+app = typer.Typer(
+    name="kvcli",
+    add_completion=False,
+    rich_markup_mode=_markup(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
+buckets = typer.Typer(help="List, create, drop and measure buckets.", rich_markup_mode=_markup(), no_args_is_help=False)
+app.add_typer(buckets, name="bucket")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kvcli {kvcli.__version__}")
+        raise typer.Exit
+
+
+def root(  # noqa: PLR0913, PLR0917 - the options that all commands share
+    ctx: typer.Context,
+    store: Store = None,
+    profile: Profile = None,
+    bucket: BucketName = None,
+    json: Json = False,
+    read_only: ReadOnly = False,
+    lock_timeout: LockTimeout = None,
+    create: Create = False,
+    adopt: Adopt = False,
+    durability: Durability = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Keep keys and values in a folder.
+
+    Examples:
+      kvcli set greeting hello
+      kvcli get greeting
+      kvcli incr visits
+      kvcli list --prefix user:
+
+    The options below may also stand after the command.
+
+    """
+    del version
+    given = dict(
+        zip(WRITING, (store, profile, bucket, json, read_only, lock_timeout, create, adopt, durability), strict=True)
+    )
+    ctx.obj = {name: value for name, value in given.items() if value not in {None, False}}
+    if ctx.invoked_subcommand is None:
+        raise UsageError("Missing command", ctx=ctx)
+
+
+root.__doc__ = help_of(root)
+app.callback(invoke_without_command=True)(root)

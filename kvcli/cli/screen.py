@@ -1,0 +1,69 @@
+"""What a person sees: text that cannot act on the terminal, and tables."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvcli.commands import Listing, Table
+
+# Letters and marks that take no place on the screen, though str.isprintable says they show.
+INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
+NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
+
+
+def escape_line(text: str) -> str:
+    """Show control, bidirectional and zero-width characters, newline included, as escapes."""
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join([char if char.isprintable() and char not in INVISIBLE else _escaped(char) for char in text])
+
+
+def escape_text(value: bytes) -> bytes:
+    """Escape a value for a terminal; its newlines stay, as they are how text is laid out."""
+    return "\n".join([escape_line(line) for line in _decode(value).split("\n")]).encode("utf-8", "backslashreplace")
+
+
+def escape_page(page: list[tuple[bytes, bytes | None]], _listing: Listing, _terminal: bool) -> bytes:
+    """Escape a page of a listing: one key a line, or key and value beside each other."""
+    lines = ["\t".join([escape_line(_decode(part)) for part in pair if part is not None]) for pair in page]
+    return ("\n".join(lines) + "\n").encode("utf-8")
+
+
+def print_table(table: Table) -> None:
+    """Print a table, in colour where the terminal and its user want that."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    names = list(table.rows[0]) if table.rows else []
+    if table.tall:
+        grid = RichTable.grid("name", "value", padding=(0, 2))
+        for name in names:
+            grid.add_row(Text(name, style="bold"), Text(_cell(table.rows[0][name])))
+    else:
+        grid = RichTable(*names, box=box.SIMPLE_HEAD)
+        for row in table.rows:
+            grid.add_row(*[Text(_cell(row[name]), justify="left" if name == "bucket" else "right") for name in names])
+    Console(file=sys.stdout, highlight=False, soft_wrap=False).print(grid)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bytes):
+        return escape_line(_decode(value))
+    return f"{value:,}" if isinstance(value, int) else escape_line(str(value))
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if char in NAMED:
+        return NAMED[char]
+    if 0xDC80 <= code <= 0xDCFF:  # A byte that is no UTF-8.
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{{{code:x}}}"

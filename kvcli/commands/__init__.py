@@ -1,0 +1,88 @@
+"""Commands: one module per subcommand. Each is a function of a context and arguments; it never prints and never exits."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kvcli.commands.context import Context
+    from kvcli.errors import KvError
+
+
+class Invocation:
+    """What somebody typed: a command, its arguments, and the settings it runs under; defaults are left out."""
+
+    __slots__ = ("arguments", "command", "settings")
+
+    def __init__(self, command: str, arguments: dict[str, object], settings: dict[str, object]) -> None:
+        """Hold the parts."""
+        self.command = command
+        self.arguments = arguments
+        self.settings = settings
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by content."""
+        return isinstance(other, Invocation) and all(
+            getattr(self, part) == getattr(other, part) for part in self.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Show the parts."""
+        return f"Invocation({self.command!r}, {self.arguments!r}, {self.settings!r})"
+
+
+class Record:
+    """One answer. `plain` is what plain output prints, `fields` what JSON prints; bytes in them are stored bytes."""
+
+    __slots__ = ("error", "exit_code", "fields", "note", "output", "plain", "raw", "verbatim")
+
+    def __init__(self, fields: dict[str, object], plain: bytes | None = None, *, verbatim: bool = False) -> None:
+        """Hold an answer; `verbatim` bytes get no newline, except on a terminal."""
+        self.fields = fields
+        self.plain = plain
+        self.verbatim = verbatim
+        self.raw = False  # Unescaped even on a terminal.
+        self.output: str | None = None  # A file to write `plain` to, instead of stdout.
+        self.note: str | None = None  # A line for stderr that is data: a token.
+        self.error: KvError | None = None  # Why the answer is not the one that was hoped for.
+        self.exit_code = 0
+
+
+class Listing:
+    """Keys, or pairs, as they are read; `cursor` says after the last one where the next page starts."""
+
+    __slots__ = ("cursor", "limited", "null", "pages", "values")
+
+    def __init__(self, pages: Iterator[list[tuple[bytes, bytes | None]]], *, values: bool, null: bool) -> None:
+        """`null` ends every key, and every value, with NUL instead of newline."""
+        self.pages = pages
+        self.values = values
+        self.null = null
+        self.limited = False
+        self.cursor: str | None = None
+
+
+class Table:
+    """Rows of named cells."""
+
+    __slots__ = ("rows", "tall")
+
+    def __init__(self, rows: list[dict[str, object]], *, tall: bool = False) -> None:
+        """All rows have the names of the first; a `tall` table has one, shown as a line for each cell."""
+        self.rows = rows
+        self.tall = tall
+
+
+def load(name: str) -> Callable[..., Record | Listing | Table]:
+    """Import one command, and no other."""
+    module = __import__(f"kvcli.commands.{name}", fromlist=["run"])
+    run: Callable[..., Record | Listing | Table] = module.run
+    return run
+
+
+def run(invocation: Invocation, context: Context) -> Record | Listing | Table:
+    """Run what was typed."""
+    return load(invocation.command)(context, **invocation.arguments)

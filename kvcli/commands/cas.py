@@ -1,0 +1,95 @@
+"""kvcli cas: write a value if nobody else did meanwhile."""
+
+from __future__ import annotations
+
+from kvcli.atomics import Cas, compare_and_set, swap
+from kvcli.commands import Record
+from kvcli.commands.source import read_value
+from kvcli.errors import CasFailed, CommandFailed, InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvcli.commands.context import Context
+    from kvcli.store import Bucket
+
+UPDATES_MAX = 100
+
+
+def run(
+    context: Context,
+    key: str,
+    words: list[str] | None = None,
+    *,
+    expect: str | None = None,
+    expect_absent: bool = False,
+    token: str | None = None,
+    update: bool = False,
+) -> Record:
+    """Swap the value of `key` for `words[0]`, or for what the command `words` makes of it (atomics.wit, `swap`)."""
+    words = words or []
+    if (expect is not None) + expect_absent + (token is not None) + update != 1:
+        raise InvalidArgument("say what the key must hold: one of --expect, --expect-absent, --token or --update")
+    if update:
+        return _update(context, key, words)
+    if len(words) != 1:
+        raise InvalidArgument("name one new value: kvcli cas KEY NEW --expect OLD")
+    if expect == "-" == words[0]:
+        raise InvalidArgument("only one of the two values can come from stdin")
+    new = read_value(context, words[0])
+    expected = None if expect is None else read_value(context, expect)
+    bucket = context.bucket_to_write()
+    try:
+        if token is None:
+            compare_and_set(bucket, key, expected, new)
+        else:
+            swap(Cas.from_token(bucket, key, token), new)
+    except CasFailed as error:
+        return _lost(bucket, error)
+    return Record({"key": bucket.raw(key), "swapped": True})
+
+
+def _lost(bucket: Bucket, error: CasFailed) -> Record:
+    found = {} if error.value is None else {"value": error.value}
+    record = Record(
+        {
+            "key": bucket.raw(error.cas.key),
+            "swapped": False,
+            "found": error.value is not None,
+            **found,
+            "token": error.cas.token(),
+        }
+    )
+    record.error = error
+    record.exit_code = error.exit_code
+    return record
+
+
+def _update(context: Context, key: str, command: list[str]) -> Record:
+    if not command:
+        raise InvalidArgument("name the command that makes the new value: kvcli cas KEY --update -- CMD...")
+    bucket = context.bucket_to_write()
+    cas, value = Cas.new_with_read(bucket, key)
+    for attempt in range(1, UPDATES_MAX + 1):
+        try:
+            swap(cas, _pipe(command, value))
+        except CasFailed as error:
+            lost, cas, value = error, error.cas, error.value
+        else:
+            return Record({"key": bucket.raw(key), "swapped": True, "attempts": attempt})
+    return _lost(bucket, lost)
+
+
+def _pipe(command: list[str], value: bytes | None) -> bytes:
+    """Give what `command` prints for a value on its stdin; no transaction is open meanwhile."""
+    import subprocess
+
+    try:
+        done = subprocess.run(command, input=value or b"", stdout=subprocess.PIPE, check=False)  # noqa: S603 - the user's
+    except FileNotFoundError as error:
+        raise CommandFailed(f"no such command: {command[0]!r}; nothing was changed", 127) from error
+    except PermissionError as error:
+        raise CommandFailed(f"cannot run {command[0]!r}: permission denied; nothing was changed", 126) from error
+    if done.returncode:
+        code = done.returncode if done.returncode > 0 else 128 - done.returncode
+        raise CommandFailed(f"{command[0]!r} ended with {code}; nothing was changed", code)
+    return done.stdout

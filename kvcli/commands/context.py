@@ -1,0 +1,120 @@
+"""Context: what a command runs in. It finds and opens the store when a command first asks for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, connect, create
+from kvcli.errors import InvalidArgument, NoSuchStore, ReadOnly
+from kvcli.location import Location, locate
+from kvcli.store import DEFAULT, Bucket, Store, bucket_name, new_bucket_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from kvcli.engine import Engine
+
+
+class Context:
+    """One store and one bucket, chosen but not yet open; closed by whoever made the context."""
+
+    def __init__(
+        self,
+        *,
+        store: str | None = None,
+        profile: str | None = None,
+        bucket: str | None = None,
+        read_only: bool = False,
+        lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+        durability: str = "full",
+        adopt: bool = False,
+        create: bool = False,
+        confirm: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Take the settings; nothing is opened yet."""
+        self._chosen = (store, profile)
+        self.bucket_name = bucket if bucket is not None else os.environ.get("KVCLI_BUCKET") or DEFAULT
+        self.read_only = read_only
+        self.lock_timeout = lock_timeout
+        self.durability = durability
+        self.adopt = adopt
+        self.create = create
+        self._confirm = confirm
+        self._location: Location | None = None
+        self._store: Store | None = None
+
+    @property
+    def location(self) -> Location:
+        """Where the store is."""
+        self._location = self._location or locate(*self._chosen)
+        return self._location
+
+    def store_to_read(self) -> Store:
+        """Open the store read-only. The unnamed default store, while absent, reads as empty."""
+        return self._store or self._keep(connect(self.location.path, writable=False) or self._void())
+
+    def store_to_write(self, *, make: bool = True) -> Store:
+        """Open the store for writing; `make` it where there is none."""
+        if self.read_only:
+            raise ReadOnly("this command writes: leave --read-only out")
+        self.close()
+        engine = self._connect()
+        if engine is None and make:
+            self._refuse_unmade_bucket()
+            create(self.location.path)
+            engine = self._connect()
+        return self._keep(engine or self._void())
+
+    def bucket_to_read(self) -> Bucket:
+        """Open the bucket read-only."""
+        return Bucket(self.store_to_read(), bucket_name(self.bucket_name))
+
+    def bucket_to_write(self, *, make: bool = True) -> Bucket:
+        """Open the bucket for writing, and make it first if --create says so."""
+        store = self.store_to_write(make=make)
+        if self.create:
+            store.create(self.bucket_name)
+        return Bucket(store, bucket_name(self.bucket_name))
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person. Raises InvalidArgument where nobody can be asked."""
+        if self._confirm is None:
+            raise InvalidArgument(f"{question} Nobody can be asked here: say --yes")
+        return self._confirm(question)
+
+    def stdin(self) -> BinaryIO:
+        """Give standard input; only `-` and batch read it."""
+        return sys.stdin.buffer
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _connect(self) -> Engine | None:
+        return connect(self.location.path, writable=True, adopt=self.adopt, durability=self.durability)
+
+    def _keep(self, engine: Engine) -> Store:
+        self._store = Store.over(engine, self.location.path, self.lock_timeout)
+        return self._store
+
+    def _void(self) -> Engine:
+        if self.location.named:
+            raise NoSuchStore(
+                f"no store at {self.location.path} (from {self.location.origin}): the first set makes one"
+            )
+        from kvcli.engine.void import Void
+
+        return Void(self.location.path)
+
+    def _refuse_unmade_bucket(self) -> None:
+        if self.create:
+            new_bucket_name(self.bucket_name)
+        elif self.bucket_name != DEFAULT:
+            from kvcli.engine.transaction import no_such_bucket
+
+            raise no_such_bucket(bucket_name(self.bucket_name), [DEFAULT_BUCKET])
