@@ -1,0 +1,76 @@
+"""What all tests share: stores of every engine, and the command line as a real process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import lmdb
+import pytest
+
+from kvcli.store import Bucket, Store
+
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+# Every engine that passes the contract: LMDB in the format kvcli makes, and in the newer one that others make.
+ENGINES = ("lmdb", "lmdb-1.0")
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees the settings, or the store, of whoever runs it."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith(("KVCLI_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+
+
+@pytest.fixture
+def path(tmp_path: os.PathLike[str]) -> str:
+    """Where a store may be; nothing is there yet."""
+    return os.path.join(tmp_path, "store")
+
+
+@pytest.fixture(params=ENGINES)
+def store(request: pytest.FixtureRequest, path: str) -> Iterator[Store]:
+    """An open store of each engine."""
+    if request.param == "lmdb-1.0":
+        make_foreign(path, lib_version=1)
+    with Store(path, adopt=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def bucket(store: Store) -> Bucket:
+    """The bucket `default` of a store of each engine."""
+    return store.open("default")
+
+
+@pytest.fixture
+def kvcli(path: str) -> Run:
+    """Run the command line in a process of its own, on the store at `path`; gives bytes and the exit code."""
+
+    def run(*words: str | bytes, **options: object) -> subprocess.CompletedProcess[bytes]:
+        environment = {**os.environ, "KVCLI_STORE": path, **options.pop("env", {})}  # type: ignore[dict-item]
+        options.setdefault("timeout", 60)
+        if "stdin" not in options:
+            options.setdefault("input", b"")
+        if not {"stdout", "stderr"} & set(options):
+            options["capture_output"] = True
+        return subprocess.run([sys.executable, "-m", "kvcli", *words], env=environment, **options)  # type: ignore[call-overload, no-any-return]
+
+    return run
+
+
+def make_foreign(path: str, *, lib_version: int = 0, subdir: bool = True, **databases: dict[bytes, bytes]) -> None:
+    """Make an environment as another program would; `default` is there unless other databases are named."""
+    if subdir:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    with lmdb.open(path, subdir=subdir, map_size=1 << 24, max_dbs=64, lib_version=lib_version, mode=0o700) as env:
+        with env.begin(write=True) as txn:
+            for name, pairs in (databases or {"default": {}}).items():
+                database = env.open_db(None if name == "main" else name.encode(), txn=txn)
+                for key, value in pairs.items():
+                    txn.put(key, value, db=database)
