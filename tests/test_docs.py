@@ -1,0 +1,98 @@
+"""The README is true: its commands are run, its outputs compared, its tables read."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from kvcli.errors import EXIT_CODES
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+END = "--- end of a command ---"
+
+
+def readme() -> str:
+    """Read the README."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        return file.read()
+
+
+def block(name: str) -> str:
+    """Give the code block that stands after a comment of this name."""
+    found = re.search(rf"<!-- {name} -->\n```\w+\n(.*?)```", readme(), re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def shell_environment(tmp_path: os.PathLike[str]) -> dict[str, str]:
+    """A folder of its own with `kvcli` on the PATH, which is the checkout's."""
+    for name in ("kvcli", "kv"):
+        script = os.path.join(tmp_path, name)
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m kvcli "$@"\n')
+        os.chmod(script, 0o755)
+    os.symlink(os.path.join(ROOT, "README.md"), os.path.join(tmp_path, "README.md"))
+    store = os.path.join(tmp_path, "store")
+    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KVCLI_STORE": store, "PWD": str(tmp_path)}
+
+
+def console_blocks() -> list[tuple[str, str]]:
+    """Give each command of the tour with the output it promises, in order."""
+    text = "".join(re.findall(r"```console\n(.*?)```", readme(), re.DOTALL))
+    parts = re.split(r"^\$ (.*)\n", text, flags=re.MULTILINE)[1:]
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_tour_is_what_happens(shell_environment: dict[str, str]) -> None:
+    """Every command of the tour, run in order in one shell, prints what the README shows."""
+    blocks = console_blocks()
+    script = "".join(
+        f'{command}\ncode=$?; [ $code = 0 ] || echo "[exit $code]"; echo "{END}"\n' for command, _ in blocks
+    )
+    ran = subprocess.run(
+        ["bash", "-c", script],
+        env=shell_environment,
+        cwd=shell_environment["PWD"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+        text=True,
+    )
+    printed = ran.stdout.split(END + "\n")[:-1]
+    assert list(zip([command for command, _ in blocks], printed, strict=True)) == blocks
+
+
+def test_main_job_prints_what_is_shown(shell_environment: dict[str, str]) -> None:
+    """What the first command does after installing prints what stands below it."""
+    job = block("main job").partition("&&\n")[2]
+    ran = subprocess.run(["bash", "-c", job], env=shell_environment, stdout=subprocess.PIPE, check=True, text=True)
+    assert ran.stdout == block("its output")
+
+
+def test_library_example_is_true(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
+    """The Python session of the README gives what it shows."""
+    monkeypatch.setenv("KVCLI_STORE", os.path.join(tmp_path, "store"))
+    session = "".join(re.findall(r"```pycon\n(.*?)```", readme(), re.DOTALL))
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest(session, {}, "README", None, None))
+    assert runner.failures == 0
+    assert runner.tries > 0
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    """The README's table of exit codes is the table of the code."""
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", readme().partition("<!-- exit codes -->")[2], re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
+
+
+def test_ci_runs_the_readme_test_command() -> None:
+    """CI takes the command from the README, so that it cannot drift from it."""
+    with open(os.path.join(ROOT, ".ci", "run"), encoding="utf-8") as file:
+        assert "<!-- tests -->" in file.read()
+    assert "pytest" in block("tests")
