@@ -1,0 +1,1 @@
+"""What measures: python -m tests.bench [NAME...]. Ratios against a floor or a peer of the same run, never times alone."""
