@@ -68,9 +68,9 @@ def make_foreign(path: str, *, lib_version: int = 0, subdir: bool = True, **data
     """Make an environment as another program would; `default` is there unless other databases are named."""
     if subdir:
         os.makedirs(path, mode=0o700, exist_ok=True)
-    with lmdb.open(path, subdir=subdir, map_size=1 << 24, max_dbs=64, lib_version=lib_version, mode=0o700) as env:
-        with env.begin(write=True) as txn:
-            for name, pairs in (databases or {"default": {}}).items():
-                database = env.open_db(None if name == "main" else name.encode(), txn=txn)
-                for key, value in pairs.items():
-                    txn.put(key, value, db=database)
+    env = lmdb.open(path, subdir=subdir, map_size=1 << 24, max_dbs=64, lib_version=lib_version, mode=0o700)
+    with env, env.begin(write=True) as txn:
+        for name, pairs in (databases or {"default": {}}).items():
+            database = env.open_db(None if name == "main" else name.encode(), txn=txn)
+            for key, value in pairs.items():
+                txn.put(key, value, db=database)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import typer
+
 from kvcli.cli import keys, places  # Each module declares its commands when it is loaded.
 from kvcli.cli.root import UsageError, app
 from kvcli.commands import Invocation
@@ -14,6 +16,8 @@ def understand(words: list[str]) -> Invocation | int:
     """Parse words as Typer does; an exit code where it has done all there was to do. Raises InvalidArgument."""
     try:
         answer = app(args=words, prog_name="kvcli", standalone_mode=False)
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "kvcli"
         raise InvalidArgument(f"{error.format_message().rstrip('.')} (see {path} --help)") from error

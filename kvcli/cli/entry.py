@@ -19,9 +19,11 @@ def main() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
     try:
         code = run(words())
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # Typer's own way to say that nobody reads its help.
         code = PIPE_CLOSED
     # Not sys.exit: it would wait for a thread that waits for the writer lock, and flush to a reader that went away.
     os._exit(code)

@@ -16,7 +16,7 @@ SHIELD = "\0"  # No word of a command line can hold it.
 Store = Annotated[
     str | None,
     typer.Option(
-        "--store", "-s", metavar="PATH", help="The folder of the store. [env var: KVCLI_STORE]", show_default=False
+        "--store", "-s", metavar="PATH", help="The folder of the store. (Or KVCLI_STORE.)", show_default=False
     ),
 ]
 Profile = Annotated[
@@ -25,21 +25,19 @@ Profile = Annotated[
 ]
 BucketName = Annotated[
     str | None,
-    typer.Option("--bucket", "-b", metavar="NAME", help="The bucket. [env var: KVCLI_BUCKET; default: default]"),
+    typer.Option("--bucket", "-b", metavar="NAME", help="The bucket, else `default`. (Or KVCLI_BUCKET.)"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; errors too, on stderr.")]
 ReadOnly = Annotated[bool, typer.Option("--read-only", help="Refuse to write anything.")]
 LockTimeout = Annotated[
     float | None,
-    typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="Wait so long for other writers. [default: 10]"),
+    typer.Option("--lock-timeout", metavar="SECONDS", min=0, help="Wait so long for other writers; 10 if not said."),
 ]
 Create = Annotated[bool, typer.Option("--create", help="Make the bucket if it is not there.")]
 Adopt = Annotated[bool, typer.Option("--adopt", help="Write to an environment that another program made.")]
 Durability = Annotated[
     str | None,
-    typer.Option(
-        "--durability", metavar="full|fast", help="fast: a power cut may take the last writes. [default: full]"
-    ),
+    typer.Option("--durability", metavar="full|fast", help="fast: a power cut may take the last writes."),
 ]
 
 READING = {

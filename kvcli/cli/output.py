@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -134,7 +135,7 @@ class Output:
 
     def _stdout(self) -> BinaryIO:
         if sys.stdout is None:
-            raise OSError(9, "stdout is closed")
+            raise OSError(errno.EBADF, "stdout is closed", "stdout")
         return sys.stdout.buffer
 
     def _flush(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -87,6 +88,8 @@ class Context:
 
     def stdin(self) -> BinaryIO:
         """Give standard input; only `-` and batch read it."""
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "stdin is closed", "stdin")
         return sys.stdin.buffer
 
     def close(self) -> None:

@@ -64,7 +64,8 @@ def _delete_prefix(context: Context, prefix: str, *, yes: bool, dry_run: bool) -
         if not (count := sum(len(page) for page in bucket.pages(span, KEYS_PER_DELETE))):
             return _count(0)
         sample = ", ".join(repr(as_text(key)) for key in next(bucket.pages(span, SAMPLE_KEYS)))
-        if not context.confirm(f"Delete {count:,} keys of bucket {context.bucket_name!r} ({sample}, ...)?"):
+        more = ", ..." if count > SAMPLE_KEYS else ""
+        if not context.confirm(f"Delete {count:,} from bucket {context.bucket_name!r} ({sample}{more})?"):
             raise Declined("nothing was deleted")
     return _count(delete_span(context.bucket_to_write(make=False), span))
 
