@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from binascii import b2a_base64
+from json.encoder import encode_basestring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,5 +39,16 @@ def encoded(fields: dict[str, object]) -> dict[str, object]:
 
 def json_page(page: list[tuple[bytes, bytes | None]], listing: Listing, terminal: bool) -> bytes:
     """Write a page of a listing, one object a line."""
-    names = ("key", "value") if listing.values else ("key",)
-    return b"".join([json_line(dict(zip(names, pair, strict=False)), ascii_only=terminal) for pair in page])
+    if listing.values:
+        return b"".join([json_line({"key": key, "value": value}, ascii_only=terminal) for key, value in page])
+    if terminal:
+        return b"".join([json_line({"key": key}, ascii_only=True) for key, _ in page])
+    return "".join([_key_line(key) for key, _ in page]).encode("utf-8")
+
+
+def _key_line(key: bytes) -> str:
+    # A million keys pass here; json.dumps would make an encoder for each.
+    try:
+        return f'{{"key":{encode_basestring(key.decode("utf-8"))}}}\n'
+    except UnicodeDecodeError:
+        return json_line({"key": key}, ascii_only=False).decode("ascii")

@@ -57,7 +57,7 @@ def run(words: list[str]) -> int:
     except OSError as error:
         from kvcli.engine.translation import translated
 
-        return output.complain(translated(error, error.filename or "a stream"))
+        return output.complain(translated(error, error.filename or "output"))
     except Exception as error:  # noqa: BLE001 - the last place to turn a bug into one line
         return output.complain_of_bug(error)
 

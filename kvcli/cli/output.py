@@ -182,4 +182,6 @@ def _tabbed(table: Table) -> list[bytes]:
 
 
 def _cell(value: object) -> bytes:
+    if value is None:
+        return b"-"
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")

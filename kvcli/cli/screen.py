@@ -53,6 +53,8 @@ def print_table(table: Table) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, bytes):
         return escape_line(_decode(value))
+    if value is None:
+        return "-"
     return f"{value:,}" if isinstance(value, int) else escape_line(str(value))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvcli.commands import Table
+from kvcli.errors import UnsupportedBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,13 @@ def run(context: Context) -> Table:
 
     def work(snapshot: Snapshot) -> dict[str, object]:
         names = snapshot.buckets()
-        return {"buckets": len(names), "keys": sum(snapshot.count(name) for name in names)}
+        return {"buckets": len(names), "keys": sum(_count(snapshot, name) for name in names)}
 
     return Table([{**store.stat(), **store.read(work), "origin": context.location.origin}], tall=True)
+
+
+def _count(snapshot: Snapshot, bucket: bytes) -> int:
+    try:
+        return snapshot.count(bucket)
+    except UnsupportedBucket:
+        return 0

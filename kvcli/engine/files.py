@@ -80,14 +80,20 @@ class Header:
         return self.file_bytes < (self.last_page + 1) * self.page_bytes
 
 
-def read_header(path: str) -> Header:
-    """Read the meta pages without LMDB, which dies of SIGBUS on a file that was cut. Raises DamagedStore."""
+def read_header(files: Files) -> Header:
+    """Read the meta pages without LMDB, which dies of SIGBUS on a file that was cut.
+
+    Raises DamagedStore; NoSuchStore for a single file that is something else, and nobody's environment.
+    """
+    path = files.data
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         file_bytes = os.fstat(handle).st_size
         if not file_bytes:
             raise DamagedStore(f"{path} is empty: restore it from a backup, or remove it if it never held anything")
         first = _meta(os.pread(handle, 512, 0), file_bytes)
+        if first is None and files.single:
+            raise NoSuchStore(f"{path} is a file of another kind: name the folder of a store")
         if first is None:
             raise DamagedStore(f"{path} is not an LMDB data file: restore it from a backup")
         second = _meta(os.pread(handle, 512, first.page_bytes), file_bytes)

@@ -19,7 +19,7 @@ PERMANENT = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.MemoryError, lmd
 
 def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[lmdb.Environment, str]:
     """Open existing files; give the environment and its format. Raises lmdb.Error, OSError or DamagedStore."""
-    header = read_header(files.data)
+    header = read_header(files)
     if header.is_short():
         verify(files.data)
     floor = (header.last_page + 1) * header.page_bytes

@@ -28,7 +28,7 @@ BY_CLASS: dict[type[lmdb.Error], tuple[type[KvError], str]] = {
     lmdb.TxnFullError: (Full, "the transaction is too large: write in smaller pieces"),
     lmdb.TlsFullError: (Full, "the process has no thread-local storage left"),
     lmdb.MemoryError: (Full, "the address space is too small for the map: raise ulimit -v"),
-    lmdb.ReadonlyError: (ReadOnly, "the store is open for reading only"),
+    lmdb.ReadonlyError: (ReadOnly, "permission denied: its files, or how it was opened, allow reading only"),
     lmdb.BadValsizeError: (MalformedData, "the value is too large for LMDB"),
     lmdb.NotFoundError: (NoSuchBucket, "the bucket was dropped meanwhile: create it again"),
     lmdb.IncompatibleError: (AccessDenied, "this key stands for a bucket: use kvcli bucket"),
@@ -53,6 +53,7 @@ BY_ERRNO: dict[int, tuple[type[KvError], str]] = {
     errno.EMFILE: (Full, "too many files are open in this process"),
     errno.ENFILE: (Full, "too many files are open on this machine"),
     errno.ENOENT: (NoSuchStore, "no such store"),
+    errno.EEXIST: (NoSuchStore, "a part of the path is a file, not a folder"),
     errno.ENOTDIR: (NoSuchStore, "a part of the path is a file, not a folder"),
     errno.EISDIR: (NoSuchStore, "this is a folder, not a file"),
     errno.ENAMETOOLONG: (NoSuchStore, "the path is too long"),
@@ -68,6 +69,6 @@ def translated(error: lmdb.Error | OSError, path: str) -> KvError:
     known = BY_CLASS.get(type(error)) if isinstance(error, lmdb.Error) else None
     known = known or BY_ERRNO.get(number or 0)
     if known is None:
-        return (InputOutput if isinstance(error, OSError) else Other)(f"{path}: {error}")
+        return InputOutput(f"{path}: {error.strerror}") if isinstance(error, OSError) else Other(f"{path}: {error}")
     kind, advice = known
     return kind(f"{path}: {advice}")
