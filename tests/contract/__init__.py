@@ -1,0 +1,1 @@
+"""The contract of wasi:keyvalue, run over every engine."""
