@@ -64,6 +64,29 @@ def kvcli(path: str) -> Run:
     return run
 
 
+@pytest.fixture
+def filled(path: str) -> str:
+    """A store with keys in it, closed."""
+    with Store(path) as store:
+        bucket = store.open("default")
+        for number in range(50):
+            bucket.set(f"k{number}", bytes(3000))
+    return path
+
+
+def contents(path: str) -> dict[str, bytes]:
+    """Read all that stands in a folder, links as what they point to by name."""
+    found = {}
+    for name in sorted(os.listdir(path)):
+        file = os.path.join(path, name)
+        if os.path.islink(file):
+            found[name] = os.readlink(file).encode()
+        elif os.path.isfile(file) and name != "lock.mdb":
+            with open(file, "rb") as opened:
+                found[name] = opened.read()
+    return found
+
+
 def make_foreign(path: str, *, lib_version: int = 0, subdir: bool = True, **databases: dict[bytes, bytes]) -> None:
     """Make an environment as another program would; `default` is there unless other databases are named."""
     if subdir:

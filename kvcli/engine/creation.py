@@ -12,12 +12,11 @@ import lmdb
 
 from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.files import DATA, LOCK, check_folder, is_lone
-from kvcli.engine.opening import READERS_MAX, open_new
+from kvcli.engine.opening import open_new
 from kvcli.engine.revisions import OURS, Ledger
 from kvcli.engine.transaction import PRIVATE
 from kvcli.errors import NoSuchStore
 
-LOCK_BYTES = 128 + READERS_MAX * 64  # What LMDB makes of it; a larger file would mean more readers.
 OWN_NAMES = (DATA, LOCK, "cache")
 
 
@@ -63,13 +62,6 @@ def _fill(folder: str) -> None:
 
 
 def _publish(fresh: str, path: str) -> None:
-    # A lock file with holes would be a SIGBUS on a full disk, so its blocks are taken before anybody maps it.
-    with contextlib.suppress(FileExistsError):
-        handle = os.open(os.path.join(path, LOCK), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(handle, 0, LOCK_BYTES)
-        finally:
-            os.close(handle)
     # A link, not a rename: where two processes create at once, the second must not replace what the first wrote to.
     with contextlib.suppress(FileExistsError):
         os.link(os.path.join(fresh, DATA), os.path.join(path, DATA))

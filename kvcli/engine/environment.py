@@ -62,19 +62,23 @@ class Environment:
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
         """Run `work` in one read transaction."""
         self._check_process()
+        opening = False
         for _ in range(RETRIES_MAX):
             try:
-                if self.handles:
-                    with self._gate, self._env.begin() as txn:
-                        return work(Snapshot(self, txn, None))
-                return self._read_opening(work)
+                return self._read_opening(work) if opening or not self.handles else self._read_open(work)
             except Unopened:
-                return self._read_opening(work)
+                opening = True
             except lmdb.BadDbiError:
                 continue  # Another thread dropped the bucket under us.
+            except lmdb.DbsFullError:
+                self._free_handles()
             except lmdb.MapResizedError:
                 self._adopt_map()
-        raise Other(f"{self.files.path}: the map was resized too often meanwhile: try again")
+        raise Other(f"{self.files.path}: the store was resized too often meanwhile: try again")
+
+    def _read_open(self, work: Callable[[Snapshot], Answer]) -> Answer:
+        with self._gate, self._env.begin() as txn:
+            return work(Snapshot(self, txn, None))
 
     def _read_opening(self, work: Callable[[Snapshot], Answer]) -> Answer:
         with self._gate, self._opening, self._env.begin() as txn:
@@ -98,6 +102,8 @@ class Environment:
                 self._adopt_map()
             except lmdb.MapFullError:
                 self._grow_map()
+            except lmdb.DbsFullError:
+                self._free_handles()
             except lmdb.PanicError:
                 with self._gate.alone():
                     self._reopen()
@@ -199,6 +205,12 @@ class Environment:
         if not self._holding:
             self._opening.acquire()
             self._holding = True
+
+    def _free_handles(self) -> None:
+        if not self.handles:
+            raise Full(f"{self.files.path}: one transaction uses too many buckets: use fewer at once")
+        with self._gate.alone():
+            self._reopen()
 
     def _let_handles(self) -> None:
         if self._holding:

@@ -11,7 +11,8 @@ from kvcli.engine.files import Files, read_header, verify
 
 MAP_BYTES = 1 << 40  # An upper bound, sparse on disk; from 2**47 on LMDB cannot map it.
 MAP_STEPS = (1 << 36, 1 << 32, 1 << 30, 1 << 28, 1 << 26, 1 << 24)  # Where ulimit -v forbids a larger one.
-READERS_MAX = 512  # 32 KiB of lock file. Fixed by whoever opens first.
+READERS_MAX = 512  # Fixed by whoever opens first.
+LOCK_BYTES = 128 + READERS_MAX * 64  # What LMDB makes of it; a larger file would mean more readers.
 BUCKETS_MAX = 512  # Handles open at once; a transaction costs more with every slot.
 TRIES = 3
 PERMANENT = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.MemoryError, lmdb.ReadersFullError, lmdb.CorruptedError)
@@ -25,6 +26,8 @@ def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[
     floor = (header.last_page + 1) * header.page_bytes
     sizes = [max(header.map_size, floor), *(size for size in MAP_STEPS if floor <= size < header.map_size)]
     lock = writable or not _is_archive(files)
+    if lock:
+        reserve_lock(files.lock)
     env = _open_stepping(
         files.path, sizes, subdir=not files.single, readonly=not writable, metasync=metasync, create=False, lock=lock
     )
@@ -32,8 +35,27 @@ def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[
 
 
 def open_new(folder: str) -> lmdb.Environment:
-    """Create the files in an empty folder, in the format that distributions' tools can read."""
-    return _open_stepping(folder, [MAP_BYTES, *MAP_STEPS], lib_version=0)
+    """Create the data file in a folder that nobody else knows yet, in the format that distributions' tools can read."""
+    return _open_stepping(folder, [MAP_BYTES, *MAP_STEPS], lib_version=0, lock=False)
+
+
+def reserve_lock(path: str) -> None:
+    """Make the lock file with all its blocks, where there is none: on a full disk, a hole in it would be a SIGBUS.
+
+    It is linked into place when it is whole, and never removed again: somebody may have it open.
+    """
+    if os.path.exists(path):
+        return
+    fresh = os.path.join(os.path.dirname(path), f".new-lock-{os.getpid()}")
+    handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(handle, 0, LOCK_BYTES)
+        os.link(fresh, path)
+    except FileExistsError:
+        pass  # Another process was faster.
+    finally:
+        os.close(handle)
+        os.unlink(fresh)
 
 
 def _open_stepping(path: str, sizes: list[int], **options: object) -> lmdb.Environment:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import resource
 
 import lmdb
 
@@ -19,6 +21,8 @@ from kvcli.errors import (
     Other,
     ReadOnly,
 )
+
+ROOM_BYTES = 1 << 16
 
 # What LMDB calls it: (what we call it, what to do next).
 BY_CLASS: dict[type[lmdb.Error], tuple[type[KvError], str]] = {
@@ -66,9 +70,23 @@ BY_ERRNO: dict[int, tuple[type[KvError], str]] = {
 def translated(error: lmdb.Error | OSError, path: str) -> KvError:
     """Give our error for theirs; the text of theirs is kept only where we have no better one."""
     number = error.errno if isinstance(error, OSError) else error.code
+    if number == errno.EIO and has_no_room(path):
+        number = errno.ENOSPC
     known = BY_CLASS.get(type(error)) if isinstance(error, lmdb.Error) else None
-    known = known or BY_ERRNO.get(number or 0)
+    known = BY_ERRNO.get(number or 0) if known is None else known
     if known is None:
         return InputOutput(f"{path}: {error.strerror}") if isinstance(error, OSError) else Other(f"{path}: {error}")
     kind, advice = known
     return kind(f"{path}: {advice}")
+
+
+def has_no_room(path: str) -> bool:
+    """Tell whether a write that was cut short ran out of room: LMDB calls that an I/O error like any other."""
+    file = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
+    try:
+        disk, size = os.statvfs(path), os.stat(file).st_size
+    except OSError:
+        return False
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    at_limit = limit != resource.RLIM_INFINITY and size + ROOM_BYTES > limit
+    return at_limit or disk.f_bavail * disk.f_frsize < ROOM_BYTES

@@ -1,0 +1,186 @@
+"""Which store and which bucket a command uses, and what it makes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from kvcli.store import Store
+from tests.conftest import Run
+
+
+@pytest.fixture
+def home(tmp_path: os.PathLike[str]) -> dict[str, str]:
+    """Folders for configuration and data, and no KVCLI_STORE."""
+    config, data = os.path.join(tmp_path, "config"), os.path.join(tmp_path, "data")
+    return {"XDG_CONFIG_HOME": config, "XDG_DATA_HOME": data, "KVCLI_STORE": ""}
+
+
+def configure(home: dict[str, str], text: str) -> None:
+    """Write the config file."""
+    folder = os.path.join(home["XDG_CONFIG_HOME"], "kvcli")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "config.toml"), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def fill(path: str, value: bytes) -> str:
+    """Make a store whose key k says which store it is."""
+    with Store(path) as store:
+        store.open("default").set("k", value)
+    return path
+
+
+def test_option_beats_variable(path: str, kvcli: Run) -> None:
+    """--store wins over KVCLI_STORE."""
+    fill(path, b"variable")
+    other = fill(path + "2", b"option")
+    assert kvcli("get", "k", "--store", other).stdout == b"option"
+    assert kvcli("get", "k").stdout == b"variable"
+
+
+def test_variable_beats_config_file(path: str, home: dict[str, str], kvcli: Run) -> None:
+    """KVCLI_STORE wins over the config file, and over a profile of it."""
+    fill(path, b"variable")
+    configure(home, f'store = "{path}2"\n[profiles.p]\nstore = "{path}2"')
+    fill(path + "2", b"config")
+    assert kvcli("get", "k", env={**home, "KVCLI_STORE": path}).stdout == b"variable"
+    assert kvcli("get", "k", "-p", "p", env={**home, "KVCLI_STORE": path}).stdout == b"variable"
+
+
+def test_config_file_beats_default(path: str, home: dict[str, str], kvcli: Run) -> None:
+    """The config file, or the profile that is asked for or set in it, names the store."""
+    configure(home, f'store = "{path}1"\n[profiles.p]\nstore = "{path}2"')
+    fill(path + "1", b"top")
+    fill(path + "2", b"profile")
+    assert kvcli("get", "k", env=home).stdout == b"top"
+    assert kvcli("get", "k", "--profile", "p", env=home).stdout == b"profile"
+    configure(home, f'profile = "p"\nstore = "{path}1"\n[profiles.p]\nstore = "{path}2"')
+    assert kvcli("get", "k", env=home).stdout == b"profile"
+
+
+def test_default_store_is_in_the_data_folder(home: dict[str, str], kvcli: Run) -> None:
+    """Unnamed, the store is $XDG_DATA_HOME/kvcli/default."""
+    assert kvcli("set", "k", "v", env=home).returncode == 0
+    assert os.path.exists(os.path.join(home["XDG_DATA_HOME"], "kvcli", "default", "data.mdb"))
+
+
+@pytest.mark.parametrize("text", ["store = ", "store = 5", "\xff"])
+def test_broken_config_file_is_malformed_data(home: dict[str, str], kvcli: Run, text: str) -> None:
+    """A config file that cannot be read is exit 65, and its name is told."""
+    configure(home, text)
+    ran = kvcli("get", "k", env=home)
+    assert (ran.returncode, b"config.toml" in ran.stderr) == (65, True)
+
+
+def test_unknown_profile_is_no_such_store(home: dict[str, str], kvcli: Run) -> None:
+    """A profile that is not there is exit 66, with or without a config file."""
+    assert kvcli("get", "k", "-p", "nope", env=home).returncode == 66
+    configure(home, '[profiles.work]\nstore = "x"')
+    ran = kvcli("get", "k", "-p", "nope", env=home)
+    assert (ran.returncode, b"work" in ran.stderr) == (66, True)
+
+
+def test_bucket_option_beats_variable(path: str, kvcli: Run) -> None:
+    """--bucket wins over KVCLI_BUCKET, which wins over default."""
+    for name in ("one", "two"):
+        kvcli("bucket", "create", name)
+        kvcli("set", "k", name, "-b", name)
+    kvcli("set", "k", "default")
+    assert kvcli("get", "k").stdout == b"default"
+    assert kvcli("get", "k", env={"KVCLI_BUCKET": "one"}).stdout == b"one"
+    assert kvcli("get", "k", "-b", "two", env={"KVCLI_BUCKET": "one"}).stdout == b"two"
+    assert os.path.isdir(path)
+
+
+def test_shared_options_stand_before_and_after(path: str, kvcli: Run) -> None:
+    """Before the command or after it, for plain and other forms; the last one counts."""
+    fill(path, b"1")
+    for words in (
+        ("-s", path, "get", "k"),
+        ("get", "k", "-s", path),
+        ("-s", "/nowhere", "get", "-s", path, "k"),
+        ("--store", path, "--lock-timeout", "1", "get", "k"),
+        ("get", "--lock-timeout=1", f"--store={path}", "k"),
+        ("--json", "get", "k", "--read-only"),
+        ("--read-only", "get", "k", "--json"),
+    ):
+        assert kvcli(*words, env={"KVCLI_STORE": path if "--json" in words else "/nowhere"}).returncode == 0
+
+
+READING = [("get", "k"), ("exists", "k"), ("list",), ("bucket", "list"), ("bucket", "stat"), ("stat",)]
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_reading_a_named_store_that_is_not_there(path: str, kvcli: Run, words: tuple[str, ...]) -> None:
+    """It is exit 66, and nothing is made."""
+    assert kvcli(*words).returncode == 66
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_reading_the_default_store_that_is_not_there(home: dict[str, str], kvcli: Run, words: tuple[str, ...]) -> None:
+    """It reads as empty, with its bucket default, and nothing is made."""
+    ran = kvcli(*words, env=home)
+    assert (ran.returncode, ran.stderr) == (1 if words[-1] == "k" else 0, b"")
+    assert not os.path.exists(home["XDG_DATA_HOME"])
+
+
+def test_deleting_makes_no_store(path: str, home: dict[str, str], kvcli: Run) -> None:
+    """There is nothing to delete in a store that is not there; a named one is missed."""
+    assert kvcli("delete", "k").returncode == 66
+    assert kvcli("delete", "k", env=home).returncode == 0
+    assert kvcli("delete", "k", "--must-exist", env=home).returncode == 1
+    assert kvcli("bucket", "drop", "b", env=home).returncode == 66
+    assert not os.path.exists(path)
+    assert not os.path.exists(home["XDG_DATA_HOME"])
+
+
+@pytest.mark.parametrize(
+    "words", [("set", "k", "v"), ("incr", "k"), ("cas", "k", "v", "--expect-absent")], ids=" ".join
+)
+def test_undeclared_bucket_makes_nothing(path: str, kvcli: Run, words: tuple[str, ...]) -> None:
+    """A write to a bucket nobody made is exit 66, and makes neither bucket nor store."""
+    assert kvcli(*words, "-b", "users").returncode == 66
+    assert not os.path.exists(path)
+    assert kvcli(*words, "-b", "users", "--create").returncode == 0
+    assert kvcli("bucket", "list").stdout == b"default\nusers\n"
+
+
+def test_unknown_bucket_suggests_the_nearest(kvcli: Run) -> None:
+    """The nearest name is suggested."""
+    kvcli("bucket", "create", "users")
+    assert b"did you mean 'users'?" in kvcli("get", "k", "-b", "user").stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("set", "k", "v"), ("incr", "n"), ("delete", "k"), ("bucket", "create", "b")], ids=" ".join
+)
+def test_read_only_refuses_writes(path: str, kvcli: Run, words: tuple[str, ...]) -> None:
+    """--read-only is exit 77 for every writing command, wherever it stands."""
+    fill(path, b"1")
+    assert kvcli(*words, "--read-only").returncode == 77
+    assert kvcli("--read-only", *words).returncode == 77
+    assert kvcli("list", "--values").stdout == b"k\t1\n"
+
+
+def test_durability_is_a_choice_of_two(kvcli: Run) -> None:
+    """full and fast are known; anything else is a usage error, and sync is never left out."""
+    assert kvcli("set", "k", "v", "--durability", "fast").returncode == 0
+    assert kvcli("set", "k", "v", "--durability", "full").returncode == 0
+    assert kvcli("set", "k", "w", "--durability", "none").returncode == 2
+    assert kvcli("get", "k").stdout == b"v"
+
+
+def test_second_name_and_module(kvcli: Run, path: str) -> None:
+    """kvcli, kv and python -m kvcli are the same script."""
+    fill(path, b"1")
+    scripts = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts")
+    texts = []
+    for name in ("kvcli", "kv"):
+        with open(os.path.join(scripts, name), encoding="utf-8") as file:
+            texts.append(file.read())
+        assert os.access(os.path.join(scripts, name), os.X_OK)
+    assert texts[0] == texts[1]
+    assert kvcli("get", "k").stdout == b"1"

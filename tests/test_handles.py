@@ -1,0 +1,124 @@
+"""Buckets are named databases, and LMDB's handles of those have traps: names cut at NUL, handles that outlive."""
+
+from __future__ import annotations
+
+import lmdb
+import pytest
+
+from kvcli.errors import InvalidBucketName, NoSuchBucket
+from kvcli.store import Store
+from tests.processes import run
+
+DROP = """
+import lmdb, sys
+env = lmdb.open(sys.argv[1], map_size=1 << 40, max_dbs=8)
+with env.begin(write=True) as txn:
+    txn.drop(env.open_db(b"b", txn=txn))
+    if sys.argv[2:] == ["recreate"]:
+        txn.put(b"k", b"new", db=env.open_db(b"b", txn=txn))
+"""
+
+
+@pytest.fixture
+def two(path: str) -> str:
+    """A store with a bucket `b` that holds a key."""
+    with Store(path) as store:
+        store.create("b")
+        store.open("b").set("k", b"old")
+    return path
+
+
+def test_name_with_nul_is_no_other_bucket(two: str) -> None:
+    """LMDB would open b for b\\0x."""
+    with Store(two) as store:
+        for use in (store.open, store.create, store.drop):
+            with pytest.raises(InvalidBucketName):
+                use("b\0x")
+        assert store.open("b").get("k") == b"old"
+
+
+def test_bucket_dropped_by_another_process(two: str) -> None:
+    """A bucket that another process dropped is gone, for reads and writes alike, though its handle was in use."""
+    with Store(two) as store:
+        bucket = store.open("b")
+        bucket.set("k", b"old")
+        run(DROP, two)
+        for use in (lambda: bucket.get("k"), lambda: bucket.set("k", b"x"), bucket.list_keys):
+            with pytest.raises(NoSuchBucket):
+                use()
+
+
+def test_bucket_dropped_and_made_again_by_another_process(two: str) -> None:
+    """A bucket made anew under the same name is the one that is read."""
+    with Store(two) as store:
+        bucket = store.open("b")
+        bucket.set("k", b"old")
+        run(DROP, two, "recreate")
+        assert bucket.get("k") == b"new"
+        bucket.set("k", b"newer")
+        assert bucket.get("k") == b"newer"
+
+
+def test_failed_creation_leaves_no_handle(path: str) -> None:
+    """A bucket that was made in a transaction that failed is not there, and can be made afterwards."""
+    with Store(path) as store:
+
+        def work(update: object) -> None:
+            update.create(b"b")  # type: ignore[attr-defined]
+            raise ValueError("of the work")
+
+        with pytest.raises(ValueError, match="of the work"):
+            store.write(work)
+        with pytest.raises(NoSuchBucket):
+            store.open("b")
+        assert store.create("b")
+        assert store.open("b").get("k") is None
+
+
+def test_very_many_buckets_are_all_listed(path: str) -> None:
+    """A listing of buckets does not end where the table of handles ends."""
+    names = [f"b{number:04}" for number in range(700)]
+    with lmdb.open(path, max_dbs=1000, mode=0o700, map_size=1 << 26) as env, env.begin(write=True) as txn:
+        for name in names:
+            txn.put(b"k", name.encode(), db=env.open_db(name.encode(), txn=txn))
+    with Store(path, read_only=True) as store:
+        assert store.buckets() == names
+        assert all(store.open(name).get("k") == name.encode() for name in names)
+
+
+def test_very_many_buckets_are_counted_in_one_go(path: str) -> None:
+    """Figures about more buckets than there are handles need no more of them at once."""
+    with lmdb.open(path, max_dbs=1000, mode=0o700, map_size=1 << 26) as env, env.begin(write=True) as txn:
+        for number in range(700):
+            txn.put(b"k", b"v", db=env.open_db(b"%04d" % number, txn=txn))
+    with Store(path, read_only=True) as store:
+        names = store.buckets()
+        assert sum(store.read(lambda snapshot, name=name: snapshot.count(name.encode())) for name in names) == 700
+
+
+def test_very_many_buckets_are_written(path: str) -> None:
+    """A process may write to more buckets than LMDB keeps handles."""
+    names = [f"b{number:04}" for number in range(600)]
+    with Store(path, durability="fast") as store:
+        store.write(lambda update: [update.create(name.encode()) for name in names[:300]])
+        store.write(lambda update: [update.create(name.encode()) for name in names[300:]])
+        for name in names:
+            store.open(name).set("k", name.encode())
+        assert all(store.open(name).get("k") == name.encode() for name in names)
+
+
+def test_deletion_while_listing_visits_every_key(path: str) -> None:
+    """Deleting what a listing gives, page by page, leaves nothing behind, and keys added before it are not visited."""
+    from kvcli.batch import delete_span, set_many
+    from kvcli.engine.transaction import Span
+
+    with Store(path) as store:
+        bucket = store.open("default")
+        set_many(bucket, [(f"{number:05}", b"") for number in range(3500)])
+        seen = 0
+        for page in bucket.pages(Span(), 100):
+            bucket.set("000", b"before all")
+            seen += len(page)
+        assert seen == 3500
+        assert delete_span(bucket, Span()) == 3501
+        assert bucket.list_keys().keys == []

@@ -1,0 +1,132 @@
+"""Room: maps that grow, maps that cannot, and full disks. What was there stays readable."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kvcli.store import Store
+from tests.conftest import Run, make_foreign
+from tests.processes import release, run, start
+
+MEGABYTE = 1 << 20
+GROW = """
+import lmdb, sys
+env = lmdb.open(sys.argv[1], map_size=1 << 28, max_dbs=8)
+with env.begin(write=True) as txn:
+    txn.put(b"big", bytes(1 << 26), db=env.open_db(b"default", txn=txn))
+"""
+
+
+def limited(kind: int, size: int) -> Callable[[], None]:
+    """Make what limits a child before it starts."""
+    return lambda: resource.setrlimit(kind, (size, size))
+
+
+def test_map_is_large_and_sparse(path: str) -> None:
+    """A new store may grow to a terabyte and takes a few pages of disk."""
+    with Store(path) as store:
+        assert store.stat()["map_bytes"] == 1 << 40
+    assert os.path.getsize(os.path.join(path, "data.mdb")) < MEGABYTE
+
+
+def test_map_steps_down_where_addresses_are_scarce(kvcli: Run) -> None:
+    """Under ulimit -v a smaller map is taken; it is read and written all the same, with and without the limit."""
+    scarce = limited(resource.RLIMIT_AS, 512 * MEGABYTE)
+    assert kvcli("set", "k", "1", preexec_fn=scarce).returncode == 0
+    assert kvcli("get", "k").stdout == b"1"
+    assert kvcli("incr", "k").stdout == b"2\n"
+    assert kvcli("get", "k", preexec_fn=scarce).stdout == b"2"
+
+
+def test_full_map_is_told_and_recovers(path: str, kvcli: Run) -> None:
+    """A map that can grow no more is exit 69; old values are read, keys can be deleted, small ones set again."""
+    scarce = limited(resource.RLIMIT_AS, 512 * MEGABYTE)
+    with Store(path) as store:
+        store.open("default").set("k", b"1")
+    codes = [kvcli("set", f"k{n}", "-", input=bytes(30 * MEGABYTE), preexec_fn=scarce).returncode for n in range(12)]
+    assert codes[0] == 0
+    assert codes[-1] == 69
+    assert kvcli("get", "k", preexec_fn=scarce).stdout == b"1"
+    assert kvcli("delete", "k0", "k1", preexec_fn=scarce).returncode == 0
+    assert kvcli("set", "small", "1", preexec_fn=scarce).returncode == 0
+
+
+def test_growth_by_another_process_is_adopted(path: str) -> None:
+    """A map that another program made larger is taken over, by readers and writers that had the store open."""
+    make_foreign(path)
+    with Store(path, adopt=True) as store, Store(path, read_only=True) as reader:
+        bucket = store.open("default")
+        bucket.set("k", b"1")
+        run(GROW, path)
+        assert reader.open("default").get("big") == bytes(1 << 26)
+        bucket.set("k", b"2")
+        assert bucket.get("k") == b"2"
+
+
+def test_file_size_limit_is_full(kvcli: Run) -> None:
+    """A file that may not grow is exit 69, nothing of the value is there, and the next write works."""
+    kvcli("set", "k", "1")
+    small = limited(resource.RLIMIT_FSIZE, MEGABYTE)
+    full = kvcli("set", "big", "-", input=bytes(5 * MEGABYTE), preexec_fn=small)
+    assert full.returncode == 69, full.stderr
+    assert kvcli("list").stdout == b"k\n"
+    assert kvcli("set", "k", "2").returncode == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: os.PathLike[str]) -> Iterator[str]:
+    """A file system of one megabyte."""
+    folder = os.path.join(tmp_path, "disk")
+    os.mkdir(folder, 0o700)
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", folder], capture_output=True
+    ).returncode:
+        pytest.skip("this user may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_full_disk_is_told_and_recovers(small_disk: str, kvcli: Run) -> None:
+    """A full disk is exit 69: what was there is read, can be deleted, and once there is room writing goes on."""
+    store = os.path.join(small_disk, "store")
+    assert kvcli("set", "k", "1", "-s", store).returncode == 0
+    codes = [kvcli("set", f"k{n}", "-", "-s", store, input=bytes(200_000)).returncode for n in range(8)]
+    assert set(codes) == {0, 69}
+    assert kvcli("get", "k", "-s", store).stdout == b"1"
+    assert kvcli("delete", "k0", "-s", store).returncode == 0
+    assert kvcli("set", "k", "2", "-s", store).returncode == 0
+
+
+def test_store_is_not_half_made_on_a_full_disk(small_disk: str, kvcli: Run) -> None:
+    """Where there is no room for a store there is none afterwards, and it can be made once there is."""
+    filler = os.path.join(small_disk, "filler")
+    subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], capture_output=True)
+    store = os.path.join(small_disk, "store")
+    assert kvcli("set", "k", "1", "-s", store).returncode == 69
+    assert not os.path.exists(os.path.join(store, "data.mdb"))
+    os.remove(filler)
+    assert kvcli("set", "k", "1", "-s", store).returncode == 0
+    assert kvcli("get", "k", "-s", store).stdout == b"1"
+
+
+def test_full_table_of_readers_is_told(path: str, kvcli: Run) -> None:
+    """When every reader's slot is taken, a newcomer gets exit 69 and a line, not a hang."""
+    crowd = """
+import lmdb, sys
+env = lmdb.open(sys.argv[1], map_size=1 << 40, max_dbs=8)
+readers = [env.begin() for _ in range(126)]
+print("full", flush=True)
+sys.stdin.read()
+"""
+    make_foreign(path)
+    child = start(crowd, path)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"full\n"
+    assert kvcli("get", "k").returncode == 69
+    release(child)
+    assert kvcli("get", "k").returncode == 1
