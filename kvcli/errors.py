@@ -61,6 +61,7 @@ class KvError(Exception):
 
     code = "internal"
     exit_code = 70
+    is_answer = False  # A script that asked reads the exit code; only a person needs the message.
 
 
 class NoSuchStore(KvError):

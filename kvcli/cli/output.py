@@ -41,8 +41,7 @@ class Output:
             self._tell(
                 json_line({"error": {"code": error.code, "message": str(error)}}, ascii_only=True).decode().rstrip()
             )
-        elif error.exit_code != 1 or (self.terminal and _is_terminal(sys.stderr)):
-            # A missing key is an answer: a script asked and reads the exit code; a person wants to be told.
+        elif not error.is_answer or (self.terminal and _is_terminal(sys.stderr)):
             self._tell(f"kvcli: {error}")
         return error.exit_code
 

@@ -27,7 +27,7 @@ def escape_text(value: bytes) -> bytes:
 
 def escape_page(page: list[tuple[bytes, bytes | None]], _listing: Listing, _terminal: bool) -> bytes:
     """Escape a page of a listing: one key a line, or key and value beside each other."""
-    lines = ["\t".join([escape_line(_decode(part)) for part in pair if part is not None]) for pair in page]
+    lines = ["  ".join([escape_line(_decode(part)) for part in pair if part is not None]) for pair in page]
     return ("\n".join(lines) + "\n").encode("utf-8")
 
 

@@ -23,7 +23,9 @@ def run(context: Context, key: str, *, raw: bool = False, output: str | None = N
 
 def missing(context: Context, key: str) -> NoSuchKey:
     """Make the error for a key that is not there."""
-    return NoSuchKey(f"no key {key!r} in bucket {context.bucket_name!r}")
+    error = NoSuchKey(f"no key {key!r} in bucket {context.bucket_name!r}")
+    error.is_answer = True
+    return error
 
 
 def _record(key: bytes, value: bytes, raw: bool, output: str | None) -> Record:

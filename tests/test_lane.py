@@ -1,0 +1,121 @@
+"""The express lane: what it accepts, Typer understands as the same invocation; what it does not fully know, it declines."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from kvcli.cli import lane
+from kvcli.cli.app import understand
+from kvcli.commands import Invocation
+
+COMMANDS = ("get", "set", "exists", "delete", "incr", "list", "cas", "bucket", "stat")
+OPTIONS = (
+    *("-s", "--store", "-b", "--bucket", "--json", "--read-only", "--raw", "--prefix", "--start", "--end", "--cursor"),
+    *("--limit", "--reverse", "--values", "-0", "--null", "--token", "--output", "-o", "--if-absent", "--chomp", "--"),
+    *("--lock-timeout", "-p", "--help", "-h", "--version", "--yes", "-y", "--nope", "-x", "-sx", "-b=x", "--raw=1"),
+)
+VALUES = (
+    "",
+    "k",
+    "v",
+    "-",
+    "-5",
+    "-5x",
+    "--5",
+    "1",
+    "01",
+    "+1",
+    "@f",
+    "@@",
+    "é",
+    "a b",
+    "a=b",
+    "=",
+    "list",
+    "get",
+    "\udcff",
+)
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> list[str]:
+    """Make command lines that are mostly plausible: options, a command, words and options."""
+    word = st.sampled_from(VALUES) | st.sampled_from(OPTIONS) | st.text(max_size=4)
+    valued = st.sampled_from([option + "=" + value for option in OPTIONS for value in VALUES])
+    before = draw(st.lists(st.sampled_from(OPTIONS) | st.sampled_from(VALUES) | valued, max_size=2))
+    plain = draw(st.lists(st.sampled_from(VALUES), max_size=3))
+    after = draw(st.lists(word | valued, max_size=3))
+    line = [*before, draw(st.sampled_from(COMMANDS)), *plain, *after]
+    return [part.replace("\0", "") for part in line]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(lines())
+@example(["get", "-5"])
+@example(["-s", "get", "list"])
+@example(["list", "--limit", "0"])
+@example(["incr", "k", "1"])
+def test_typer_understands_the_same(line: list[str]) -> None:
+    """A line that the lane accepts is, to Typer, the same command with the same arguments and settings."""
+    accepted = lane.parse(line)
+    if accepted is not None:
+        assert understand(line) == accepted
+
+
+ACCEPTED = {
+    "get k": Invocation("get", {"key": "k"}, {}),
+    "get k --raw": Invocation("get", {"key": "k", "raw": True}, {}),
+    "-s p get k -b b": Invocation("get", {"key": "k"}, {"store": "p", "bucket": "b"}),
+    "--store=p --json get k": Invocation("get", {"key": "k"}, {"store": "p", "json": True}),
+    "set k v": Invocation("set", {"key": "k", "value": "v"}, {}),
+    "set k -": Invocation("set", {"key": "k", "value": "-"}, {}),
+    "set k -5": Invocation("set", {"key": "k", "value": "-5"}, {}),
+    "exists k --json": Invocation("exists", {"key": "k"}, {"json": True}),
+    "delete a b c": Invocation("delete", {"keys": ["a", "b", "c"]}, {}),
+    "incr k": Invocation("incr", {"key": "k"}, {}),
+    "incr k 1": Invocation("incr", {"key": "k"}, {}),
+    "incr k -5": Invocation("incr", {"key": "k", "delta": "-5"}, {}),
+    "list": Invocation("list", {}, {}),
+    "list --prefix u: --limit 10 -0": Invocation("list", {"prefix": "u:", "limit": 10, "null": True}, {}),
+    "list --cursor=kX --reverse --values": Invocation("list", {"cursor": "kX", "reverse": True, "values": True}, {}),
+}
+
+
+@pytest.mark.parametrize("line", ACCEPTED)
+def test_plain_forms_are_accepted(line: str) -> None:
+    """The forms that scripts use take the lane, and mean the same to Typer."""
+    assert lane.parse(line.split()) == ACCEPTED[line] == understand(line.split())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("", "get", "get a b", "set k", "set k v w", "exists", "delete", "incr", "incr k 1 2", "list x", "cas k v"),
+        *(
+            "get --help",
+            "--version",
+            "get -- k",
+            "get -5",
+            "get k --token",
+            "get k --jsno",
+            "set k v --if-absent",
+            "gte k",
+        ),
+        *(
+            "get k -s",
+            "-s",
+            "-s get",
+            "list --limit x",
+            "list --limit -1",
+            "list --prefix -x",
+            "get k --raw=1",
+            "-sx get k",
+        ),
+        *("bucket list", "--lock-timeout 1 get k", "-p work get k", "list --prefix", "get k -b=x"),
+    ],
+)
+def test_everything_else_is_declined(line: str) -> None:
+    """What is not fully known is left to Typer, who is the author of help and usage errors."""
+    assert lane.parse(line.split()) is None
