@@ -1,5 +1,6 @@
 """A program written against Spin's Python bindings: it knows nothing of kvcli. Run as `python -c` by test_wit.py."""
 
+import spin_sdk.wit.imports.atomics
 from spin_sdk.wit.imports import atomics, batch, wasi_keyvalue_store
 from spin_sdk.wit.imports.atomics import Cas, CasError_CasFailed
 from spin_sdk.wit.imports.wasi_keyvalue_store import Error_NoSuchStore
@@ -42,6 +43,7 @@ def no_such_store() -> None:
 
 def counting() -> None:
     """The increments of Spin's, wasmtime's and wash's test programs."""
+    assert spin_sdk.wit.imports.atomics.increment is atomics.increment
     bucket = wasi_keyvalue_store.open("default")
     assert atomics.increment(bucket, "rocks", 10) == 10
     assert atomics.increment(bucket, "rocks", 5) == 15

@@ -85,6 +85,12 @@ def test_error_changes_nothing(filled: Run, row: str) -> None:
     assert filled("bucket", "list").stdout == b"default\nusers\n"
 
 
+def test_json_error_about_bytes_that_are_no_utf8(kvcli: Run) -> None:
+    """A path of any bytes can stand in a message, and the JSON is valid."""
+    ran = kvcli("get", "k", "-s", b"/nowhere/\xff", "--json")
+    assert json.loads(ran.stderr.decode("ascii"))["error"]["code"] == "no-such-store"
+
+
 def test_exists_answers_by_exit_code_alone(filled: Run) -> None:
     """It prints nothing; with --json the answer."""
     yes, no = filled("exists", "k"), filled("exists", "nope")

@@ -176,6 +176,11 @@ def test_help_without_colour_or_boxes(path: str, environment: dict[str, str]) ->
     assert (code, b"\x1b" in seen, "─" in seen.decode()) == (0, False, False)
 
 
+def test_colour_can_be_forced(kvcli: Run) -> None:
+    """FORCE_COLOR gives the help of a terminal to a pipe."""
+    assert "─" in kvcli("get", "--help", env={"FORCE_COLOR": "1"}).stdout.decode()
+
+
 def test_help_off_a_terminal_is_plain(kvcli: Run) -> None:
     """In a pipe there is neither colour nor a box, and the examples come first."""
     text = kvcli("get", "--help").stdout.decode()

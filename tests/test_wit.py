@@ -20,8 +20,9 @@ ALIASES = {
     # What somebody would do who has never heard of alias().
     "by hand": """
 import sys, types, kvcli.wit
-sys.modules["spin_sdk"] = types.ModuleType("spin_sdk")
-sys.modules["spin_sdk.wit"] = sys.modules["spin_sdk.wit.imports"] = kvcli.wit
+top, wit = types.ModuleType("spin_sdk"), types.ModuleType("spin_sdk.wit")
+top.wit, wit.imports, wit.__path__ = wit, kvcli.wit, []
+sys.modules |= {"spin_sdk": top, "spin_sdk.wit": wit, "spin_sdk.wit.imports": kvcli.wit, "spin_sdk.wit.types": kvcli.wit.types}
 """,
 }
 PARTS = ["store", "no_such_store", "counting", "swapping", "many"]

@@ -21,7 +21,7 @@ Store = Annotated[
 ]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", "-p", metavar="NAME", help="Take the store from this profile of the config file."),
+    typer.Option("--profile", "-p", metavar="NAME", help="A profile of the config file. (KVCLI_STORE wins.)"),
 ]
 BucketName = Annotated[
     str | None,

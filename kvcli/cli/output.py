@@ -38,8 +38,10 @@ class Output:
         if self.json:
             from kvcli.cli.encoding import json_line
 
+            # A path may hold bytes that are no UTF-8; the message stays a message all the same.
+            message = str(error).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             self._tell(
-                json_line({"error": {"code": error.code, "message": str(error)}}, ascii_only=True).decode().rstrip()
+                json_line({"error": {"code": error.code, "message": message}}, ascii_only=True).decode().rstrip()
             )
         elif not error.is_answer or (self.terminal and _is_terminal(sys.stderr)):
             self._tell(f"kvcli: {error}")

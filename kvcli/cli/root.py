@@ -28,6 +28,8 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def _markup() -> Any:
+    if os.environ.get("FORCE_COLOR"):
+        return "rich"
     plain = not sys.stdout or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR")
     return None if plain else "rich"
 

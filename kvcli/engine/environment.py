@@ -87,11 +87,15 @@ class Environment:
     def write(self, work: Callable[[Update], Answer], lock_timeout: float, adopt: bool) -> Answer:
         """Run `work` in one write transaction on the writer thread; see Engine.write."""
         self._check_process()
-        if self._writer is None:
-            from kvcli.engine.writer import Writer
+        writer = self._writer or self._start_writer()
+        return writer.run(lambda call: self._write_growing(call, work, adopt), lock_timeout)  # type: ignore[return-value]
 
-            self._writer = Writer()
-        return self._writer.run(lambda call: self._write_growing(call, work, adopt), lock_timeout)  # type: ignore[return-value]
+    def _start_writer(self) -> Writer:
+        from kvcli.engine.writer import Writer
+
+        with self._opening:
+            self._writer = self._writer or Writer()
+            return self._writer
 
     def _write_growing(self, call: Call, work: Callable[[Update], Answer], adopt: bool) -> Answer:
         for _ in range(RETRIES_MAX):

@@ -73,7 +73,11 @@ class Writer:
         call = Call(job)
         if not self._turn.acquire(timeout=lock_timeout):
             raise busy(lock_timeout)
-        self._post(call)
+        try:
+            self._post(call)
+        except BaseException:
+            self._turn.release()  # No thread could be started.
+            raise
         try:
             if not call.done.acquire(timeout=max(deadline - time.monotonic(), 0)):
                 if call.claim():

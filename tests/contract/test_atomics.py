@@ -165,11 +165,12 @@ def test_token_of_another_key_bucket_or_store_loses(bucket: Bucket, tmp_path: ob
                 swap(Cas.from_token(where, key, token), b"mine")
 
 
-def test_token_from_the_future_loses(bucket: Bucket) -> None:
+@pytest.mark.parametrize("ahead", [1, 2, 1000])
+def test_token_from_the_future_loses(bucket: Bucket, ahead: int) -> None:
     """A revision that has not been reached can only be another history's."""
     bucket.set("k", b"1")
     cas = Cas.new(bucket, "k")
-    cas.revision += 1000
+    cas.revision += ahead
     with pytest.raises(CasFailed):
         swap(Cas.from_token(bucket, "k", cas.token()), b"mine")
 
