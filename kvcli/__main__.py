@@ -1,5 +1,8 @@
 """python -m kvcli: the same as kvcli."""
 
-from kvcli.cli.entry import main
+try:
+    from kvcli.cli.entry import main
 
-main()
+    main()
+except KeyboardInterrupt:  # So early that main had no chance to say so.
+    raise SystemExit(130) from None

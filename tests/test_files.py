@@ -195,3 +195,24 @@ def test_data_file_is_not_inherited(filled: str) -> None:
     with Store(filled):
         listed = subprocess.run(["ls", "-l", "/proc/self/fd"], stdout=subprocess.PIPE, check=True, text=True).stdout
     assert "data.mdb" not in listed
+
+
+def test_reading_makes_no_lock_file(filled: str, kvcli: Run) -> None:
+    """A copy without a lock file is read without making one; the first write makes it."""
+    os.remove(os.path.join(filled, "lock.mdb"))
+    for words in (("get", "k1"), ("list",), ("bucket", "stat"), ("stat",)):
+        assert kvcli(*words).returncode == 0
+        assert os.listdir(filled) == ["data.mdb"]
+    assert kvcli("set", "k1", "x").returncode == 0
+    assert sorted(os.listdir(filled)) == ["data.mdb", "lock.mdb"]
+
+
+def test_reader_without_a_lock_notices_a_writer(filled: str, kvcli: Run) -> None:
+    """A reader that had no lock file to lock takes the lock once a writer has made one, and reads what is there."""
+    os.remove(os.path.join(filled, "lock.mdb"))
+    with Store(filled, read_only=True) as store:
+        bucket = store.open("default")
+        for number in range(5):
+            kvcli("set", "k1", str(number))
+            assert bucket.get("k1") == b"%d" % number
+        assert store.stat()["readers"] == 1

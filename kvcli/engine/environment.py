@@ -49,6 +49,7 @@ class Environment:
         self._open()
 
     def _open(self) -> None:
+        self._alone = not self.writable and not os.path.exists(self.files.lock)
         self._env, self.format = open_files(self.files, writable=self.writable, metasync=self.metasync)
         self._page_bytes = self._env.stat()["psize"]
         self.key_bytes_max = self._env.max_key_size()  # 511; in a foreign environment of format 1.0, 1,978.
@@ -65,7 +66,9 @@ class Environment:
         opening = False
         for _ in range(RETRIES_MAX):
             try:
-                return self._read_opening(work) if opening or not self.handles else self._read_open(work)
+                answer = self._read_opening(work) if opening or not self.handles else self._read_open(work)
+                if not (self._alone and self._has_company()):
+                    return answer
             except Unopened:
                 opening = True
             except lmdb.BadDbiError:
@@ -74,6 +77,9 @@ class Environment:
                 self._free_handles()
             except lmdb.MapResizedError:
                 self._adopt_map()
+            except lmdb.Error:
+                if not (self._alone and self._has_company()):
+                    raise
         raise Other(f"{self.files.path}: the store was resized too often meanwhile: try again")
 
     def _read_open(self, work: Callable[[Snapshot], Answer]) -> Answer:
@@ -83,6 +89,15 @@ class Environment:
     def _read_opening(self, work: Callable[[Snapshot], Answer]) -> Answer:
         with self._gate, self._opening, self._env.begin() as txn:
             return work(Snapshot(self, txn, {}))
+
+    def _has_company(self) -> bool:
+        # This reader has no lock, as there was no lock file. One that came meanwhile is a writer's, who could not see
+        # this reader and may have reused what it read: so it reads again, seen.
+        if not os.path.exists(self.files.lock):
+            return False
+        with self._gate.alone():
+            self._reopen()
+        return True
 
     def write(self, work: Callable[[Update], Answer], lock_timeout: float, adopt: bool) -> Answer:
         """Run `work` in one write transaction on the writer thread; see Engine.write."""

@@ -19,14 +19,17 @@ PERMANENT = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.MemoryError, lmd
 
 
 def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[lmdb.Environment, str]:
-    """Open existing files; give the environment and its format. Raises lmdb.Error, OSError or DamagedStore."""
+    """Open existing files; give the environment and its format. Raises lmdb.Error, OSError or DamagedStore.
+
+    Where there is no lock file nobody writes, and a reader makes none: Environment.read looks whether one has come.
+    """
     header = read_header(files)
     if header.is_short():
         verify(files.data)
     floor = (header.last_page + 1) * header.page_bytes
     sizes = [max(header.map_size, floor), *(size for size in MAP_STEPS if floor <= size < header.map_size)]
-    lock = writable or not _is_archive(files)
-    if lock:
+    lock = writable or (os.path.exists(files.lock) and not _is_archive(files))
+    if writable:
         reserve_lock(files.lock)
     env = _open_stepping(
         files.path, sizes, subdir=not files.single, readonly=not writable, metasync=metasync, create=False, lock=lock
@@ -99,7 +102,7 @@ def _is_archive(files: Files) -> bool:
 
     Only then may a reader go without the lock file: a writer who does not see a reader reuses its pages.
     """
-    if os.access(files.lock if os.path.exists(files.lock) else files.folder, os.W_OK):
+    if os.access(files.lock, os.W_OK):
         return False
     unwritable = not os.stat(files.data).st_mode & 0o222
     return unwritable or bool(os.statvfs(files.folder).f_flag & os.ST_RDONLY)
