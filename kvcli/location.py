@@ -33,7 +33,7 @@ def locate(store: str | None = None, profile: str | None = None, environ: Mappin
     if profile is not None or os.path.exists(config):
         found = _configured(config, profile)
         if found is not None:
-            return Location(os.path.expanduser(found), config)
+            return Location(os.path.join(os.path.dirname(config), os.path.expanduser(found)), config)
     return Location(os.path.join(_base(environ, "XDG_DATA_HOME", ".local/share"), "kvcli", "default"), "default")
 
 

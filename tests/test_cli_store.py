@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -64,6 +66,13 @@ def test_default_store_is_in_the_data_folder(home: dict[str, str], kvcli: Run) -
     """Unnamed, the store is $XDG_DATA_HOME/kvcli/default."""
     assert kvcli("set", "k", "v", env=home).returncode == 0
     assert os.path.exists(os.path.join(home["XDG_DATA_HOME"], "kvcli", "default", "data.mdb"))
+
+
+def test_relative_path_in_the_config_file(path: str, home: dict[str, str], kvcli: Run) -> None:
+    """It means the same wherever the command runs: it starts at the config file."""
+    configure(home, f'store = "{os.path.relpath(path, os.path.join(home["XDG_CONFIG_HOME"], "kvcli"))}"')
+    fill(path, b"1")
+    assert kvcli("get", "k", env=home).stdout == b"1"
 
 
 @pytest.mark.parametrize("text", ["store = ", "store = 5", "\xff"])
@@ -176,7 +185,7 @@ def test_durability_is_a_choice_of_two(kvcli: Run) -> None:
 def test_second_name_and_module(kvcli: Run, path: str) -> None:
     """kvcli, kv and python -m kvcli are the same script."""
     fill(path, b"1")
-    scripts = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts")
+    scripts = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "kvcli", "cli", "bin")
     texts = []
     for name in ("kvcli", "kv"):
         with open(os.path.join(scripts, name), encoding="utf-8") as file:
@@ -184,3 +193,15 @@ def test_second_name_and_module(kvcli: Run, path: str) -> None:
         assert os.access(os.path.join(scripts, name), os.X_OK)
     assert texts[0] == texts[1]
     assert kvcli("get", "k").stdout == b"1"
+
+
+@pytest.mark.parametrize("name", ["kvcli", "kv"])
+def test_installed_script(path: str, name: str) -> None:
+    """What pip installs is the script as it stands here, and runs."""
+    script = os.path.join(os.path.dirname(sys.executable), name)
+    if not os.path.exists(script):
+        pytest.skip("kvcli is not installed beside this Python")
+    ran = subprocess.run([script, "incr", "n", "-s", path], capture_output=True)
+    assert (ran.returncode, ran.stdout) == (0, b"1\n")
+    with open(script, encoding="utf-8") as file:
+        assert "import re" not in file.read()
