@@ -6,6 +6,7 @@ import lmdb
 import pytest
 
 from kvcli.engine.transaction import Snapshot
+from kvcli.engine.update import Update
 from kvcli.errors import InvalidBucketName, NoSuchBucket
 from kvcli.store import Store
 from tests.processes import run
@@ -129,3 +130,30 @@ def test_deletion_while_listing_visits_every_key(path: str) -> None:
         assert seen == 3500
         assert delete_span(bucket, Span()) == 3501
         assert bucket.list_keys().keys == []
+
+
+def test_bucket_dropped_and_made_again_in_one_transaction(two: str) -> None:
+    """Within one transaction a bucket can be dropped and made anew, and the new one is used."""
+    with Store(two) as store:
+        store.open("b").set("k", b"old")
+
+        def work(update: Update) -> bytes | None:
+            update.drop(b"b")
+            update.create(b"b")
+            update.put(b"b", b"n", b"new")
+            return update.get(b"b", b"k")
+
+        assert store.write(work) is None
+        assert store.open("b").list_keys().keys == ["n"]
+
+
+def test_read_that_began_before_a_handle_was_opened(two: str) -> None:
+    """A read that is running when another thread opens a bucket for the first time reads that bucket all the same."""
+    with Store(two) as store:
+        store.open("default").set("k", b"1")
+
+        def work(snapshot: Snapshot) -> bytes | None:
+            store.open("b").set("other", b"1")
+            return snapshot.get(b"b", b"k")
+
+        assert store.read(work) == b"old"

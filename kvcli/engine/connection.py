@@ -101,7 +101,8 @@ class Connection(Engine):
         with _registry:
             environment.users -= 1
             if not environment.users and environment.close():
-                del _environments[environment.file_id]
+                for key in [key for key, known in _environments.items() if known is environment]:
+                    del _environments[key]
 
     def _open_environment(self) -> Environment:
         if self._environment is None:

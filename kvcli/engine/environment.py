@@ -32,7 +32,7 @@ class Environment:
 
     Handles of sub-databases are LMDB's trap: two transactions of one process must never open some at the same time,
     and those opened in a read transaction end with it. So whoever opens holds `_opening` until its transaction ends;
-    only those of a committed write transaction are kept, in `handles`.
+    only those of a committed write transaction are kept, in `handles`, a dict that is replaced and never changed.
     """
 
     def __init__(self, files: Files, *, writable: bool, metasync: bool) -> None:
@@ -83,12 +83,13 @@ class Environment:
         raise Other(f"{self.files.path}: the store was resized too often meanwhile: try again")
 
     def _read_open(self, work: Callable[[Snapshot], Answer]) -> Answer:
+        handles = self.handles  # Before the transaction begins: to it, later ones do not exist.
         with self._gate, self._env.begin() as txn:
-            return work(Snapshot(self, txn, None))
+            return work(Snapshot(self, txn, handles, None))
 
     def _read_opening(self, work: Callable[[Snapshot], Answer]) -> Answer:
         with self._gate, self._opening, self._env.begin() as txn:
-            return work(Snapshot(self, txn, {}))
+            return work(Snapshot(self, txn, self.handles, {}))
 
     def _has_company(self) -> bool:
         # This reader has no lock, as there was no lock file. One that came meanwhile is a writer's, who could not see
@@ -140,7 +141,7 @@ class Environment:
                 update.seal()
                 call.proceed()
                 txn.commit()
-                self.handles.update(update.opened)
+                self.handles = {**self.handles, **update.opened}
                 self._extend_file()
             return answer
         finally:
@@ -216,7 +217,7 @@ class Environment:
     def drop_database(self, txn: lmdb.Transaction[bytes], bucket: bytes, handle: lmdb._Database) -> None:
         """Drop a sub-database and its handle in a write transaction."""
         self.hold_handles()
-        self.handles.pop(bucket, None)
+        self.handles = {name: kept for name, kept in self.handles.items() if name != bucket}
         txn.drop(handle)
 
     def hold_handles(self) -> None:

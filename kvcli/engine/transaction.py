@@ -60,14 +60,19 @@ class Span:
 class Snapshot:
     """One consistent view of a store. It lives as long as its transaction and hands out copies, never views."""
 
-    __slots__ = ("_environment", "_txn", "opened")
+    __slots__ = ("_environment", "_handles", "_txn", "opened")
 
     def __init__(
-        self, environment: Environment, txn: lmdb.Transaction[bytes], opened: dict[bytes, lmdb._Database] | None
+        self,
+        environment: Environment,
+        txn: lmdb.Transaction[bytes],
+        handles: dict[bytes, lmdb._Database],
+        opened: dict[bytes, lmdb._Database] | None,
     ) -> None:
-        """Belong to a transaction. `opened` takes the handles it opens; None means that it may not open any."""
+        """Belong to a transaction that knows `handles`. `opened` takes those it opens; None: it may not open any."""
         self._environment = environment
         self._txn = txn
+        self._handles = handles
         self.opened = opened
 
     @property
@@ -143,13 +148,10 @@ class Snapshot:
 
     def _database(self, bucket: bytes) -> lmdb._Database:
         # The look into the main database is not idle: a handle outlives its database when another process drops that.
-        environment = self._environment
-        if not environment.has(self._txn, bucket):
+        if not self._environment.has(self._txn, bucket):
             raise no_such_bucket(bucket, self.buckets())
-        handle = environment.handles.get(bucket)
-        if handle is None:
-            handle = self.opened.get(bucket) if self.opened is not None else None
-        return handle or self._open(bucket)
+        handle = self.opened.get(bucket) if self.opened is not None else None
+        return handle or self._handles.get(bucket) or self._open(bucket)
 
     def _open(self, bucket: bytes) -> lmdb._Database:
         if self.opened is None:

@@ -25,7 +25,7 @@ class Update(Snapshot):
 
     def __init__(self, environment: Environment, txn: lmdb.Transaction[bytes], origin: bytes) -> None:
         """Belong to a write transaction. `origin` says who made the environment, where no record says it yet."""
-        super().__init__(environment, txn, {})
+        super().__init__(environment, txn, environment.handles, {})
         private = self._database(PRIVATE) if environment.has(txn, PRIVATE) else None
         self._ledger = Ledger(txn, private, origin)
         self.changed = False
