@@ -134,7 +134,7 @@ def lost(update: Update, bucket: Bucket, key: str, raw: bytes) -> CasFailed:
     """Make the error of a lost swap, with a handle for the next try."""
     value = update.get(bucket.name, raw)
     # The transaction is given up, so what it saw is what the one before it left.
-    fresh = Cas(bucket, key, update.identity(), update.revision - 1, value)
+    fresh = Cas(bucket, key, update.identity(), max(update.revision - 1, 0), value)
     return CasFailed(
         f"the swap of {key!r} was lost: the key changed meanwhile; look at its value and try again", fresh, value
     )

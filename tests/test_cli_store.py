@@ -137,13 +137,48 @@ def test_reading_the_default_store_that_is_not_there(home: dict[str, str], kvcli
 
 
 def test_deleting_makes_no_store(path: str, home: dict[str, str], kvcli: Run) -> None:
-    """There is nothing to delete in a store that is not there; a named one is missed."""
-    assert kvcli("delete", "k").returncode == 66
-    assert kvcli("delete", "k", env=home).returncode == 0
-    assert kvcli("delete", "k", "--must-exist", env=home).returncode == 1
+    """There is nothing to delete in a store that is not there, and that is fine."""
+    for environment in (home, {}):
+        assert kvcli("delete", "k", env=environment).returncode == 0
+        assert kvcli("delete", "k", "--must-exist", env=environment).returncode == 1
     assert kvcli("bucket", "drop", "b", env=home).returncode == 66
     assert not os.path.exists(path)
     assert not os.path.exists(home["XDG_DATA_HOME"])
+
+
+def test_condition_that_cannot_hold_makes_no_store(home: dict[str, str], path: str, kvcli: Run) -> None:
+    """In a store that is not there no key exists: a write that needs one is lost there, and makes none."""
+    for words in (
+        ("set", "k", "v", "--if-present"),
+        ("cas", "k", "v", "--expect", "x"),
+        ("cas", "k", "v", "--expect", "x", "--json"),
+    ):
+        assert kvcli(*words, env=home).returncode == 3
+        assert kvcli(*words).returncode == 3
+    assert not os.path.exists(home["XDG_DATA_HOME"])
+    assert not os.path.exists(path)
+
+
+def test_nothing_to_change_makes_no_bucket(kvcli: Run, path: str) -> None:
+    """--create beside a command that finds nothing to change does not make a store."""
+    assert kvcli("delete", "k", "-b", "users", "--create").returncode == 66
+    assert kvcli("delete", "k", "--create").returncode == 0
+    assert not os.path.exists(path)
+
+
+def test_token_of_a_store_that_is_not_there(home: dict[str, str], kvcli: Run) -> None:
+    """Absence in an absent store has a token too, and the swap with it makes the store; a second one loses."""
+    token = kvcli("get", "k", "--token", env=home).stderr.decode().strip()
+    assert kvcli("cas", "k", "v", "--token", token, env=home).returncode == 0
+    assert kvcli("cas", "k", "w", "--token", token, env=home).returncode == 3
+    kvcli("delete", "k", env=home)
+    assert kvcli("cas", "k", "w", "--token", token, env=home).returncode == 3
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.001", "inf", "nan", "1e300"])
+def test_any_lock_time_out_writes_where_the_lock_is_free(kvcli: Run, seconds: str) -> None:
+    """However short or long the wait may be, none is needed for a lock that nobody holds."""
+    assert kvcli("set", "k", "v", "--lock-timeout", seconds).returncode == 0
 
 
 @pytest.mark.parametrize(

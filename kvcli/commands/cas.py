@@ -37,7 +37,7 @@ def run(
         raise InvalidArgument("only one of the two values can come from stdin")
     new = read_value(context, words[0])
     expected = None if expect is None else read_value(context, expect)
-    bucket = context.bucket_to_write()
+    bucket = context.bucket_to_write(make=expect is None)  # A store that is not there holds nothing to expect.
     try:
         if token is None:
             compare_and_set(bucket, key, expected, new)

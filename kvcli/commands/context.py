@@ -54,11 +54,17 @@ class Context:
         return self._location
 
     def store_to_read(self) -> Store:
-        """Open the store read-only. The unnamed default store, while absent, reads as empty."""
-        return self._store or self._keep(connect(self.location.path, writable=False) or self._void())
+        """Open the store read-only. The unnamed default store, while absent, reads as empty; a named one is missed."""
+        if self._store is not None:
+            return self._store
+        engine = connect(self.location.path, writable=False)
+        if engine is None and self.location.named:
+            path, origin = self.location.path, self.location.origin
+            raise NoSuchStore(f"no store at {path} (from {origin}): the first set makes one")
+        return self._keep(engine or self._void())
 
     def store_to_write(self, *, make: bool = True) -> Store:
-        """Open the store for writing; `make` it where there is none."""
+        """Open the store for writing, and `make` it where there is none; what makes none finds nothing to change."""
         if self.read_only:
             raise ReadOnly("this command writes: leave --read-only out")
         self.close()
@@ -106,10 +112,6 @@ class Context:
         return self._store
 
     def _void(self) -> Engine:
-        if self.location.named:
-            raise NoSuchStore(
-                f"no store at {self.location.path} (from {self.location.origin}): the first set makes one"
-            )
         from kvcli.engine.void import Void
 
         return Void(self.location.path)

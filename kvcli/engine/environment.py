@@ -49,7 +49,7 @@ class Environment:
         self._open()
 
     def _open(self) -> None:
-        self._alone = not self.writable and not os.path.exists(self.files.lock)
+        self._unlocked = not self.writable and not os.path.exists(self.files.lock)
         self._env, self.format = open_files(self.files, writable=self.writable, metasync=self.metasync)
         self._page_bytes = self._env.stat()["psize"]
         self.key_bytes_max = self._env.max_key_size()  # 511; in a foreign environment of format 1.0, 1,978.
@@ -67,7 +67,7 @@ class Environment:
         for _ in range(RETRIES_MAX):
             try:
                 answer = self._read_opening(work) if opening or not self.handles else self._read_open(work)
-                if not (self._alone and self._has_company()):
+                if not (self._unlocked and self._has_company()):
                     return answer
             except Unopened:
                 opening = True
@@ -78,7 +78,7 @@ class Environment:
             except lmdb.MapResizedError:
                 self._adopt_map()
             except lmdb.Error:
-                if not (self._alone and self._has_company()):
+                if not (self._unlocked and self._has_company()):
                     raise
         raise Other(f"{self.files.path}: the store was resized too often meanwhile: try again")
 

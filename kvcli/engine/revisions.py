@@ -75,7 +75,10 @@ class Ledger:
 
     def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
         """Tell whether nobody wrote `key` since `revision` of the store called `identity`."""
-        same_store = identity == self.identity and revision < self.revision
+        unborn = (
+            identity == NO_IDENTITY and not revision
+        )  # Seen before there was a store: good for what nobody wrote yet.
+        same_store = (identity == self.identity or unborn) and revision < self.revision
         return same_store and self.last_write(bucket, key) <= revision
 
     def seal(self, private: lmdb._Database) -> None:

@@ -89,6 +89,10 @@ class Emptiness(Snapshot):
         """See Update.delete."""
         return self.has(bucket, key)
 
+    def create(self, bucket: bytes) -> bool:
+        """Make none: a command that makes no store makes no bucket either."""
+        return False
+
     def drop(self, bucket: bytes) -> None:
         """See Update.drop."""
         self.check(bucket)

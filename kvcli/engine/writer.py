@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED_SECONDS_MAX = 2.0
+LOCK_SECONDS_MIN = 0.1  # To hand over takes a moment, also where the lock is free.
 
 
 class Call:
@@ -68,7 +69,7 @@ class Writer:
         Raises Busy when the lock was not had within `lock_timeout` seconds; nothing was written then.
         KeyboardInterrupt leaves at once while waiting, and after the running transaction otherwise.
         """
-        lock_timeout = min(max(lock_timeout, 0), TIMEOUT_MAX)
+        lock_timeout = min(max(LOCK_SECONDS_MIN, lock_timeout), TIMEOUT_MAX)
         deadline = time.monotonic() + lock_timeout
         call = Call(job)
         if not self._turn.acquire(timeout=lock_timeout):
