@@ -69,7 +69,7 @@ BY_ERRNO: dict[int, tuple[type[KvError], str]] = {
 
 def translated(error: lmdb.Error | OSError, path: str) -> KvError:
     """Give our error for theirs; the text of theirs is kept only where we have no better one."""
-    number = error.errno if isinstance(error, OSError) else error.code
+    number = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)  # Not all of lmdb's have one.
     if number == errno.EIO and has_no_room(path):
         number = errno.ENOSPC
     known = BY_CLASS.get(type(error)) if isinstance(error, lmdb.Error) else None
