@@ -14,6 +14,7 @@ KvError
     │   ├── InvalidCursor
     │   └── InvalidToken
     ├── NoSuchKey
+    ├── NoSuchFile
     ├── KeyExists
     ├── Declined
     ├── NotAnInteger
@@ -154,6 +155,13 @@ class NoSuchKey(Other):
 
     code = "no-such-key"
     exit_code = 1
+
+
+class NoSuchFile(Other):
+    """A file beside the store, to read a value from or write one to, is not there."""
+
+    code = "no-such-file"
+    exit_code = 66
 
 
 class KeyExists(Other):

@@ -74,6 +74,12 @@ def test_missing_file_is_told_and_nothing_set(path: str, kvcli: Run) -> None:
     assert not os.path.exists(path)
 
 
+def test_endless_value_is_refused(kvcli: Run, path: str) -> None:
+    """A value that never ends is exit 65 once it is too long, and nothing is made."""
+    assert kvcli("set", "k", "@/dev/zero").returncode == 65
+    assert not os.path.exists(path)
+
+
 def test_conditions_of_set(kvcli: Run) -> None:
     """--if-absent and --if-present set only then; else exit 3 and nothing is changed."""
     assert kvcli("set", "k", "1", "--if-present").returncode == 3

@@ -44,7 +44,7 @@ def words() -> list[str]:
 def run(words: list[str]) -> int:
     """Run one command line and give its exit code."""
     from kvcli.cli.output import Output
-    from kvcli.errors import KvError
+    from kvcli.errors import KvError, NoSuchFile
 
     output = Output(json="--json" in words)  # Until the words are understood, this decides how to complain.
     try:
@@ -54,6 +54,8 @@ def run(words: list[str]) -> int:
         return output.complain(error)
     except (KeyboardInterrupt, BrokenPipeError):
         raise
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        return output.complain(NoSuchFile(f"{error.filename}: {error.strerror}"))
     except OSError as error:
         from kvcli.engine.translation import translated
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from kvcli.errors import MalformedData
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from kvcli.commands.context import Context
+
+
+VALUE_BYTES_MAX = 1 << 30  # A value is held in memory; LMDB would take four times as much.
 
 
 def read_value(context: Context, word: str, *, chomp: bool = False) -> bytes:
@@ -15,10 +22,17 @@ def read_value(context: Context, word: str, *, chomp: bool = False) -> bytes:
 
 def _read(context: Context, word: str) -> bytes:
     if word == "-":
-        return context.stdin().read()
+        return _bounded(context.stdin())
     if word.startswith("@@"):
         word = word[1:]
     elif word.startswith("@"):
         with open(word[1:], "rb") as file:
-            return file.read()
+            return _bounded(file)
     return word.encode("utf-8", "surrogateescape")
+
+
+def _bounded(file: BinaryIO) -> bytes:
+    value = file.read(VALUE_BYTES_MAX + 1)
+    if len(value) > VALUE_BYTES_MAX:
+        raise MalformedData(f"a value has at most {VALUE_BYTES_MAX} bytes")
+    return value
