@@ -51,8 +51,29 @@ def lines(draw: st.DrawFn) -> list[str]:
     return [part.replace("\0", "") for part in line]
 
 
-@settings(max_examples=1500, deadline=None)
-@given(lines())
+@st.composite
+def plausible(draw: st.DrawFn) -> list[str]:
+    """Make lines of a hot command with its own options, in any order and place: most of them the lane accepts."""
+    command = draw(st.sampled_from(sorted(lane.HOT)))
+    names, needed, options, flags = lane.HOT[command]
+    words = draw(st.lists(st.sampled_from(VALUES), min_size=needed, max_size=max(len(names), needed)))
+    own = draw(parts(options, flags)) + draw(parts(lane.SHARED, lane.SHARED_FLAGS)) + [[word] for word in words]
+    before = draw(parts(lane.SHARED, lane.SHARED_FLAGS))
+    after = draw(st.permutations(own))
+    return [word for part in [*before, [command], *after] for word in part]
+
+
+def parts(options: dict[str, str], flags: dict[str, str]) -> st.SearchStrategy[list[list[str]]]:
+    """Make options with their values, in both spellings, and flags; each part is what must stay together."""
+    kinds = [st.sampled_from([[flag] for flag in sorted(flags)])]
+    if options:
+        option, value = st.sampled_from(sorted(options)), st.sampled_from(("v", "10", "", "é", "a=b", "-x"))
+        kinds += [st.tuples(option, value).map(list), st.tuples(option, value).map(lambda pair: ["=".join(pair)])]
+    return st.lists(st.one_of(kinds), max_size=3) if flags else st.just([])
+
+
+@settings(max_examples=1000, deadline=None)
+@given(lines() | plausible())
 @example(["get", "-5"])
 @example(["-s", "get", "list"])
 @example(["list", "--limit", "0"])
