@@ -22,7 +22,7 @@ ENGINES = ("lmdb", "lmdb-1.0")
 def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees the settings, or the store, of whoever runs it."""
     home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith(("KVCLI_", "XDG_"))]:
+    for name in [name for name in os.environ if name.startswith(("KVCLI_", "XDG_")) or name == "PYTHONUNBUFFERED"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
 

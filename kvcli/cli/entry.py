@@ -12,21 +12,31 @@ if TYPE_CHECKING:
     from kvcli.cli.output import Output
     from kvcli.commands import Invocation
 
-INTERRUPTED, PIPE_CLOSED, BUG = 130, 141, 70
+INTERRUPTED, PIPE_CLOSED, NOT_WRITTEN = 130, 141, 74
 
 
 def main() -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
     try:
-        code = run(words())
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        code = flushed(run(words()))
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # Typer's own way to say that nobody reads its help.
         code = PIPE_CLOSED
     # Not sys.exit: it would wait for a thread that waits for the writer lock, and flush to a reader that went away.
     os._exit(code)
+
+
+def flushed(code: int) -> int:
+    """Flush stdout and give the exit code: a failure to write that nobody has told yet is one."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        return code or NOT_WRITTEN
+    return code
 
 
 def words() -> list[str]:
@@ -44,7 +54,7 @@ def words() -> list[str]:
 def run(words: list[str]) -> int:
     """Run one command line and give its exit code."""
     from kvcli.cli.output import Output
-    from kvcli.errors import KvError, NoSuchFile
+    from kvcli.errors import Full, KvError, NoSuchFile
 
     output = Output(json="--json" in words)  # Until the words are understood, this decides how to complain.
     try:
@@ -60,6 +70,8 @@ def run(words: list[str]) -> int:
         from kvcli.engine.translation import translated
 
         return output.complain(translated(error, error.filename or "output"))
+    except MemoryError:
+        return output.complain(Full("out of memory: the value is too large for this machine"))
     except Exception as error:  # noqa: BLE001 - the last place to turn a bug into one line
         return output.complain_of_bug(error)
 

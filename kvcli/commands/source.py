@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 VALUE_BYTES_MAX = 1 << 30  # A value is held in memory; LMDB would take four times as much.
 
+PIECE_BYTES = 1 << 20
+
 
 def read_value(context: Context, word: str, *, chomp: bool = False) -> bytes:
     """Give the bytes that `word` names. Nothing is stripped, except one last newline where `chomp` says so."""
@@ -32,7 +34,10 @@ def _read(context: Context, word: str) -> bytes:
 
 
 def _bounded(file: BinaryIO) -> bytes:
-    value = file.read(VALUE_BYTES_MAX + 1)
-    if len(value) > VALUE_BYTES_MAX:
-        raise MalformedData(f"a value has at most {VALUE_BYTES_MAX} bytes")
-    return value
+    pieces, room = [], VALUE_BYTES_MAX
+    while piece := file.read(PIECE_BYTES):  # Not read(VALUE_BYTES_MAX): that takes the memory before there is a byte.
+        pieces.append(piece)
+        room -= len(piece)
+        if room < 0:
+            raise MalformedData(f"a value has at most {VALUE_BYTES_MAX} bytes")
+    return b"".join(pieces)
