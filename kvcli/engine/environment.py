@@ -83,9 +83,14 @@ class Environment:
         raise Other(f"{self.files.path}: the store was resized too often meanwhile: try again")
 
     def _read_open(self, work: Callable[[Snapshot], Answer]) -> Answer:
-        handles = self.handles  # Before the transaction begins: to it, later ones do not exist.
-        with self._gate, self._env.begin() as txn:
-            return work(Snapshot(self, txn, handles, None))
+        # Inside the gate, lest the environment is opened again; and the same before and after the transaction begins:
+        # to it, handles opened later do not exist, and one dropped before may stand for another bucket by now.
+        with self._gate:
+            handles = self.handles
+            with self._env.begin() as txn:
+                if handles is not self.handles:
+                    raise Unopened
+                return work(Snapshot(self, txn, handles, None))
 
     def _read_opening(self, work: Callable[[Snapshot], Answer]) -> Answer:
         with self._gate, self._opening, self._env.begin() as txn:
@@ -141,7 +146,8 @@ class Environment:
                 update.seal()
                 call.proceed()
                 txn.commit()
-                self.handles = {**self.handles, **update.opened}
+                if update.opened:
+                    self.handles = {**self.handles, **update.opened}
                 self._extend_file()
             return answer
         finally:
