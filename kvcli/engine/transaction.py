@@ -11,7 +11,7 @@ from kvcli.errors import NoSuchBucket, UnsupportedBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kvcli.engine.environment import Environment
 
@@ -103,11 +103,12 @@ class Snapshot:
 
     def keys(self, bucket: bytes, span: Span, count: int) -> list[bytes]:
         """Give at most `count` keys of the span in order; none is its end."""
-        if bucket == MAIN:
-            return [key for key, _ in self.items(bucket, span, count)]
         cursor = self._txn.cursor(db=self._database(bucket))
         if not span.seek(cursor):
             return []
+        if bucket == MAIN:  # Not by items: those end with a megabyte, and a short page would be taken for the last.
+            pairs = cursor.iterprev() if span.reverse else cursor.iternext()
+            return list(islice((key for key, _ in plain_pairs(span, pairs)), count))
         walk = cursor.iterprev if span.reverse else cursor.iternext
         page = list(islice(walk(keys=True, values=False), count))
         while page and not span.holds(page[-1]):
@@ -163,6 +164,15 @@ class Snapshot:
         check_flags(bucket, handle)
         self.opened[bucket] = handle
         return handle
+
+
+def plain_pairs(span: Span, pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Give the pairs of the main database up to the end of a span, without those that stand for databases."""
+    for key, value in pairs:
+        if not span.holds(key):
+            return
+        if not is_record(value):
+            yield key, value
 
 
 def is_record(value: bytes) -> bool:

@@ -66,6 +66,7 @@ class Update(Snapshot):
     def create(self, bucket: bytes) -> bool:
         """Make a bucket; tell whether it is new. A new one counts as written, so that handles of an older life lose."""
         if self._environment.has(self._txn, bucket):
+            self.check(bucket)  # In a foreign environment a plain key may have the name.
             return False
         self._make(bucket)
         self._ledger.touch_all(bucket)
