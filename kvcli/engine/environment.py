@@ -57,6 +57,11 @@ class Environment:
         self.handles: dict[bytes, lmdb._Database] = {}
         status = os.stat(self.files.data)
         self.file_id = (status.st_dev, status.st_ino)
+        self._mark = (status.st_dev << 64 | status.st_ino) % (1 << 128)
+
+    def marked(self, identity: bytes) -> bytes:
+        """Tie an identity to the very file, so that every copy of it, by whatever program, is another store."""
+        return (int.from_bytes(identity, "big") ^ self._mark).to_bytes(16, "big")
 
     # Transactions
 

@@ -73,13 +73,9 @@ class Ledger:
             return self.revision
         return max(self._floor, self._read(prefix), self._read(prefix + stripe.to_bytes(2, "big")))
 
-    def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
-        """Tell whether nobody wrote `key` since `revision` of the store called `identity`."""
-        unborn = (
-            identity == NO_IDENTITY and not revision
-        )  # Seen before there was a store: good for what nobody wrote yet.
-        same_store = (identity == self.identity or unborn) and revision < self.revision
-        return same_store and self.last_write(bucket, key) <= revision
+    def unchanged(self, bucket: bytes, key: bytes, revision: int) -> bool:
+        """Tell whether nobody wrote `key` since `revision`, which is not from the future."""
+        return revision < self.revision and self.last_write(bucket, key) <= revision
 
     def seal(self, private: lmdb._Database) -> None:
         """Stamp everything that was touched. The last act before the commit."""

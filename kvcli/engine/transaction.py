@@ -81,10 +81,10 @@ class Snapshot:
         return self._txn.id()
 
     def identity(self) -> bytes:
-        """Give the random id of this store; zeros while kvcli has never written to it."""
-        if not self._environment.has(self._txn, PRIVATE):
-            return NO_IDENTITY
-        return identity_of(self._txn.get(STATE, db=self._database(PRIVATE)), self.revision)
+        """Give the id of this store: random, and tied to its file."""
+        known = self._environment.has(self._txn, PRIVATE)
+        state = self._txn.get(STATE, db=self._database(PRIVATE)) if known else None
+        return self._environment.marked(identity_of(state, self.revision))
 
     def check(self, bucket: bytes) -> None:
         """Raise NoSuchBucket or UnsupportedBucket unless `bucket` can be used."""

@@ -7,7 +7,7 @@ from itertools import islice
 import lmdb
 
 from kvcli.engine.revisions import STRIPES_PER_WRITE_MAX, Ledger
-from kvcli.engine.transaction import MAIN, PRIVATE, Snapshot
+from kvcli.engine.transaction import MAIN, NO_IDENTITY, PRIVATE, Snapshot
 from kvcli.errors import InvalidBucketName
 
 TYPE_CHECKING = False
@@ -31,8 +31,8 @@ class Update(Snapshot):
         self.changed = False
 
     def identity(self) -> bytes:
-        """Give the random id of this store as this transaction will leave it."""
-        return self._ledger.identity
+        """Give the id of this store as this transaction found it."""
+        return self._environment.marked(self._ledger.identity)
 
     def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
         """Write one pair."""
@@ -83,7 +83,10 @@ class Update(Snapshot):
 
     def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
         """Tell whether nobody wrote `key` since `revision`, and the store is the one called `identity`."""
-        return self._ledger.unchanged(bucket, key, identity, revision)
+        unborn = (
+            identity == NO_IDENTITY and not revision
+        )  # Seen before there was a store: good for what nobody wrote yet.
+        return (unborn or identity == self.identity()) and self._ledger.unchanged(bucket, key, revision)
 
     def seal(self) -> None:
         """Stamp what was written; the last act before the commit."""
