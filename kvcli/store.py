@@ -279,8 +279,8 @@ def bucket_name(identifier: str) -> bytes:
         raise InvalidBucketName("the bucket name holds a lone surrogate, which is no UTF-8") from error
     if b"\0" in name:
         raise InvalidBucketName("the bucket name holds a NUL byte")
-    if name.startswith(b"__kvcli"):
-        raise InvalidBucketName("names that start with __kvcli are kvcli's own")
+    if name == b"__kvcli__":
+        raise InvalidBucketName("the bucket __kvcli__ is kvcli's own")
     return name
 
 

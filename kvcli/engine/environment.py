@@ -78,8 +78,8 @@ class Environment:
                 opening = True
             except lmdb.BadDbiError:
                 continue  # Another thread dropped the bucket under us.
-            except lmdb.DbsFullError:
-                self._free_handles()
+            except (lmdb.DbsFullError, lmdb.IncompatibleError) as error:
+                self._free_handles(error)
             except lmdb.MapResizedError:
                 self._adopt_map()
             except lmdb.Error:
@@ -132,8 +132,8 @@ class Environment:
                 self._adopt_map()
             except lmdb.MapFullError:
                 self._grow_map()
-            except lmdb.DbsFullError:
-                self._free_handles()
+            except (lmdb.DbsFullError, lmdb.IncompatibleError) as error:
+                self._free_handles(error)
             except lmdb.PanicError:
                 with self._gate.alone():
                     self._reopen()
@@ -237,9 +237,9 @@ class Environment:
             self._opening.acquire()
             self._holding = True
 
-    def _free_handles(self) -> None:
-        if not self.handles:
-            raise Full(f"{self.files.path}: one transaction uses too many buckets: use fewer at once")
+    def _free_handles(self, error: lmdb.Error) -> None:
+        if not self.handles:  # Else they are too many, or a bucket was made again, of another kind.
+            raise error
         with self._gate.alone():
             self._reopen()
 

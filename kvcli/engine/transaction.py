@@ -139,7 +139,7 @@ class Snapshot:
         """Give the names of all buckets in byte order; first the main database where it holds keys of its own."""
         names = self._environment.names(self._txn)
         own = [MAIN] if self._txn.stat()["entries"] > len(names) else []
-        return own + [name for name in names if name != PRIVATE]
+        return own + [name for name in names if name not in {PRIVATE, MAIN}]
 
     def bucket_stat(self, bucket: bytes) -> dict[str, int]:
         """Give figures about one bucket: keys, bytes in pages, depth of its tree."""
@@ -185,7 +185,8 @@ def is_record(value: bytes) -> bool:
     pad, flags, depth = (int.from_bytes(value[a:b], sys.byteorder) for a, b in ((0, 4), (4, 6), (6, 8)))
     entries, root = (int.from_bytes(value[a : a + 8], sys.byteorder) for a in (32, 40))
     empty = root == (1 << 64) - 1
-    return pad < 1 << 16 and flags < 1 << 7 and depth <= 32 and (depth == entries == 0 if empty else 0 < root < 1 << 48)
+    filled = 0 < depth <= 32 and entries > 0 and 0 < root < 1 << 48
+    return pad < 1 << 16 and flags < 1 << 7 and (depth == entries == 0 if empty else filled)
 
 
 def check_flags(bucket: bytes, handle: lmdb._Database) -> None:
