@@ -159,6 +159,8 @@ def increment(bucket: Bucket, key: str, delta: int) -> int:
     The value is a decimal s64 in ASCII, as in Redis. Raises NotAnInteger, IntegerOverflow; both leave the value alone.
     """
     raw = bucket.raw(key)
+    if not isinstance(delta, int):
+        raise TypeError(f"delta is an int, not {type(delta).__name__}")
     return bucket.store.write(lambda update: increment_in(update, bucket.name, raw, delta))
 
 

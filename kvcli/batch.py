@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kvcli.engine.transaction import Snapshot, Span
     from kvcli.engine.update import Update
@@ -24,9 +24,10 @@ def get_many(bucket: Bucket, keys: Sequence[str]) -> list[tuple[str, bytes] | No
     return [None if value is None else (key, value) for key, value in zip(keys, values, strict=True)]
 
 
-def set_many(bucket: Bucket, key_values: Sequence[tuple[str, bytes]]) -> None:
+def set_many(bucket: Bucket, key_values: Iterable[tuple[str, bytes]]) -> None:
     """Set all pairs, in their order; the last of equal keys wins. Raises InvalidKey, and then nothing is set."""
-    bucket.store.write(lambda update: update.put_many(bucket.name, key_values, bucket.raw))
+    pairs = key_values if isinstance(key_values, list | tuple) else list(key_values)  # Written again if the map grows.
+    bucket.store.write(lambda update: update.put_many(bucket.name, pairs, bucket.raw))
 
 
 def delete_many(bucket: Bucket, keys: Sequence[str]) -> int:

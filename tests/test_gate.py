@@ -18,7 +18,7 @@ def test_who_is_alone_waits_for_the_others() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def pass_through() -> None:
-        with gate:
+        with gate.passage():
             inside.set()
             leave.wait(10)
             events.append("left")
@@ -27,8 +27,7 @@ def test_who_is_alone_waits_for_the_others() -> None:
     thread.start()
     inside.wait(10)
     threading.Timer(0.05, leave.set).start()
-    with gate.alone():
-        events.append("alone")
+    gate.alone(lambda: events.append("alone"))
     thread.join()
     assert events == ["left", "alone"]
 
@@ -39,14 +38,17 @@ def test_nobody_enters_while_one_is_alone() -> None:
     events: list[str] = []
 
     def pass_through() -> None:
-        with gate:
+        with gate.passage():
             events.append("entered")
 
-    with gate.alone():
-        thread = threading.Thread(target=pass_through)
+    thread = threading.Thread(target=pass_through)
+
+    def alone() -> None:
         thread.start()
         thread.join(0.05)
         events.append("still alone")
+
+    gate.alone(alone)
     thread.join()
     assert events == ["still alone", "entered"]
 
@@ -55,9 +57,49 @@ def test_who_waits_too_long_gives_up_and_lets_others_in(monkeypatch: pytest.Monk
     """A transaction that never ends does not shut the gate for ever."""
     monkeypatch.setattr(gates, "ALONE_SECONDS_MAX", 0.02)
     gate = Gate()
-    with gate:
-        with pytest.raises(Busy):
-            gate.shut()
-        with gate:
-            assert gate.is_busy()
+    refused: list[Busy] = []
+
+    def try_alone() -> None:
+        try:
+            gate.alone(lambda: None)
+        except Busy as error:
+            refused.append(error)
+
+    with gate.passage():
+        thread = threading.Thread(target=try_alone)
+        thread.start()
+        thread.join()
+        assert len(refused) == 1
+    with gate.passage():
+        pass
+
+
+def test_busy_is_where_another_thread_is_inside() -> None:
+    """A gate is busy as long as a thread other than the asking one is inside."""
+    gate = Gate()
+    inside, leave = threading.Event(), threading.Event()
+
+    def pass_through() -> None:
+        with gate.passage():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=pass_through)
+    thread.start()
+    inside.wait(10)
+    assert gate.is_busy()
+    leave.set()
+    thread.join()
     assert not gate.is_busy()
+
+
+def test_nobody_enters_while_it_is_quiet() -> None:
+    """Who comes while somebody asks for quiet waits; who is inside goes on."""
+    gate = Gate()
+    with gate.passage(), gate.quiet:
+        thread = threading.Thread(target=gate.passage)
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive()
+    thread.join(10)
+    assert not thread.is_alive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from _thread import RLock
 from collections.abc import Callable
 
 import lmdb
@@ -51,12 +52,12 @@ class Interrupted(Gate):
         self._thread = threading.get_ident()
         self._meanwhile: Callable[[], object] | None = meanwhile
 
-    def __enter__(self) -> None:
+    def passage(self) -> RLock:
         """Let the other thing happen, and pass."""
         if threading.get_ident() == self._thread and self._meanwhile is not None:
             meanwhile, self._meanwhile = self._meanwhile, None
             meanwhile()
-        super().__enter__()
+        return super().passage()
 
 
 def in_threads(works: list[Callable[[], object]]) -> list[BaseException]:

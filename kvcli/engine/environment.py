@@ -81,7 +81,9 @@ class Environment:
             except (lmdb.DbsFullError, lmdb.IncompatibleError) as error:
                 self._free_handles(error)
             except lmdb.MapResizedError:
-                self._adopt_map()
+                self._gate.alone(self._adopt_map)
+            except lmdb.PanicError:
+                self._gate.alone(self._reopen)  # A commit of ours failed; what was there before it is still there.
             except lmdb.Error:
                 if not (self._unlocked and self._has_company()):
                     raise
@@ -90,7 +92,7 @@ class Environment:
     def _read_open(self, work: Callable[[Snapshot], Answer]) -> Answer:
         # Inside the gate, lest the environment is opened again; and the same before and after the transaction begins:
         # to it, handles opened later do not exist, and one dropped before may stand for another bucket by now.
-        with self._gate:
+        with self._gate.passage():
             handles = self.handles
             with self._env.begin() as txn:
                 if handles is not self.handles:
@@ -98,7 +100,7 @@ class Environment:
                 return work(Snapshot(self, txn, handles, None))
 
     def _read_opening(self, work: Callable[[Snapshot], Answer]) -> Answer:
-        with self._gate, self._opening, self._env.begin() as txn:
+        with self._gate.passage(), self._opening, self._env.begin() as txn:
             return work(Snapshot(self, txn, self.handles, {}))
 
     def _has_company(self) -> bool:
@@ -106,8 +108,7 @@ class Environment:
         # this reader and may have reused what it read: so it reads again, seen.
         if not os.path.exists(self.files.lock):
             return False
-        with self._gate.alone():
-            self._reopen()
+        self._gate.alone(self._reopen)
         return True
 
     def write(self, work: Callable[[Update], Answer], lock_timeout: float, adopt: bool) -> Answer:
@@ -126,17 +127,16 @@ class Environment:
     def _write_growing(self, call: Call, work: Callable[[Update], Answer], adopt: bool) -> Answer:
         for _ in range(RETRIES_MAX):
             try:
-                with self._gate:
+                with self._gate.passage():
                     return self._write_once(call, work, adopt)
             except lmdb.MapResizedError:
-                self._adopt_map()
+                self._gate.alone(self._adopt_map)
             except lmdb.MapFullError:
-                self._grow_map()
+                self._gate.alone(self._grow_map)
             except (lmdb.DbsFullError, lmdb.IncompatibleError) as error:
                 self._free_handles(error)
             except lmdb.PanicError:
-                with self._gate.alone():
-                    self._reopen()
+                self._gate.alone(self._reopen)
                 raise
         raise Other(f"{self.files.path}: the map had to grow too often: try again")
 
@@ -150,13 +150,18 @@ class Environment:
             if update.changed:
                 update.seal()
                 call.proceed()
-                txn.commit()
-                if update.opened:
-                    self.handles = {**self.handles, **update.opened}
+            txn.commit()  # Also where nothing changed: that writes nothing, and lmdb's abort would wait for readers.
+            if update.opened:
+                self.handles = {**self.handles, **update.opened}
+            if update.changed:
                 self._extend_file()
+        except BaseException:
+            with self._gate.quiet:  # lmdb's abort waits for a moment in which no thread reads.
+                txn.abort()
+            raise
+        else:
             return answer
         finally:
-            txn.abort()  # Does nothing after a commit.
             self._let_handles()
 
     def _update(self, txn: lmdb.Transaction[bytes], adopt: bool) -> Update:
@@ -190,24 +195,20 @@ class Environment:
     # The map
 
     def _adopt_map(self) -> None:
-        with self._gate.alone():
-            try:
-                self._env.set_mapsize(0)
-            except lmdb.Error:
-                self._reopen()
+        try:
+            self._env.set_mapsize(0)
+        except lmdb.Error:
+            self._reopen()
 
     def _grow_map(self) -> None:
-        with self._gate.alone():
-            size = self._env.info()["map_size"]
-            if size >= MAP_BYTES_MAX:
-                raise Full(f"{self.files.path}: the map has its largest size, {size} bytes")
-            try:
-                self._env.set_mapsize(min(size * 2, MAP_BYTES_MAX))
-            except lmdb.Error as error:
-                self._reopen()  # A failed resize leaves the environment without a map.
-                raise Full(
-                    f"{self.files.path}: the map of {size} bytes is full: raise ulimit -v to let it grow"
-                ) from error
+        size = self._env.info()["map_size"]
+        if size >= MAP_BYTES_MAX:
+            raise Full(f"{self.files.path}: the map has its largest size, {size} bytes")
+        try:
+            self._env.set_mapsize(min(size * 2, MAP_BYTES_MAX))
+        except lmdb.Error as error:
+            self._reopen()  # A failed resize leaves the environment without a map.
+            raise Full(f"{self.files.path}: the map of {size} bytes is full: raise ulimit -v to let it grow") from error
 
     # Databases
 
@@ -240,8 +241,7 @@ class Environment:
     def _free_handles(self, error: lmdb.Error) -> None:
         if not self.handles:  # Else they are too many, or a bucket was made again, of another kind.
             raise error
-        with self._gate.alone():
-            self._reopen()
+        self._gate.alone(self._reopen)
 
     def _let_handles(self) -> None:
         if self._holding:
@@ -252,7 +252,7 @@ class Environment:
 
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole environment."""
-        with self._gate:
+        with self._gate.passage():
             info = self._env.info()
         return {
             "path": self.files.path,
@@ -268,16 +268,17 @@ class Environment:
         """Open the files again with at least these rights and this durability. Raises as opening does."""
         before = (self.writable, self.metasync)
         wanted = (writable or self.writable, metasync or self.metasync)
-        if wanted == before:
-            return
-        with self._gate.alone():
-            self.writable, self.metasync = wanted
-            try:
-                self._reopen()
-            except BaseException:
-                self.writable, self.metasync = before
-                self._open()
-                raise
+        if wanted != before:
+            self._gate.alone(lambda: self._change(before, wanted))
+
+    def _change(self, before: tuple[bool, bool], wanted: tuple[bool, bool]) -> None:
+        self.writable, self.metasync = wanted
+        try:
+            self._reopen()
+        except BaseException:
+            self.writable, self.metasync = before
+            self._open()
+            raise
 
     def close(self) -> bool:
         """Close; false, and still open, while a thread waits for the writer lock: closing would wait with it."""
@@ -285,8 +286,7 @@ class Environment:
             if not self._writer.is_idle():
                 return False
             self._writer.stop()
-        with self._gate.alone():
-            self._env.close()
+        self._gate.alone(self._env.close)
         return True
 
     def leave_to_parent(self) -> None:

@@ -99,9 +99,11 @@ def read_header(files: Files) -> Header:
         second = _meta(os.pread(handle, 512, first.page_bytes), file_bytes)
     finally:
         os.close(handle)
-    if second is None:
+    newest = max(first, second or first, key=lambda meta: meta.revision)
+    place = (first, second)[newest.revision % 2]  # LMDB writes them in turn, and trusts each at its place only.
+    if second is None or (newest.revision and newest is not place):
         raise DamagedStore(f"{path} is truncated or overwritten: restore it from a backup")
-    return max(first, second, key=lambda meta: meta.revision)
+    return newest
 
 
 def extend_file(path: str, missing: int) -> None:

@@ -1,82 +1,93 @@
-"""The gate: transactions pass through together; what must be alone (resize, reopen, drop, close) waits for them."""
+"""The gate: transactions pass through together; what must be alone (resize, reopen, drop, close) waits for them.
+
+Every thread has a lock of its own, which it holds while it is inside; who must be alone takes them all. A `with` on a
+lock of C is entered or it is not, so Ctrl-C at any moment leaves nobody inside; a counter could miss who left.
+"""
 
 from __future__ import annotations
 
 import time
-from _thread import allocate_lock  # threading costs 2 ms at start-up and adds nothing here.
+from _thread import (  # threading costs 2 ms at start-up and adds nothing here.
+    RLock,
+    allocate_lock,
+    get_ident,
+    start_new_thread,
+)
 
 from kvcli.errors import Busy
 
-POLL_SECONDS = 0.0005
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Answer = TypeVar("Answer")
+
 ALONE_SECONDS_MAX = 10.0
 
 
 class Gate:
-    """Counts the transactions of one process in one environment. LMDB must not be resized or closed under them."""
+    """Knows the transactions of one process in one environment. LMDB must not be resized or closed under them."""
 
-    __slots__ = ("_inside", "_turnstile")
+    __slots__ = ("_locks", "_registering", "quiet")
 
     def __init__(self) -> None:
-        """Start open and empty."""
-        self._turnstile = allocate_lock()
-        self._inside: list[None] = []
+        """Start open and empty. While somebody holds `quiet`, nobody enters; those inside go on."""
+        self._locks: dict[int, RLock] = {}
+        self._registering = RLock()
+        self.quiet = allocate_lock()
 
-    def __enter__(self) -> None:
-        """Pass, unless somebody is alone inside."""
-        with self._turnstile:
-            self._inside.append(None)  # A list, because append and pop are atomic in every build of Python.
+    def passage(self) -> RLock:
+        """Give what this thread holds while it is inside: `with gate.passage():`."""
+        if self.quiet.locked():
+            with self.quiet:
+                pass
+        return self._locks.get(get_ident()) or self._register()
 
-    def __exit__(self, *_: object) -> None:
-        """Leave."""
-        self._inside.pop()
+    def alone(self, work: Callable[[], Answer]) -> Answer:
+        """Run `work` when every other thread is out, and keep them out. Raises Busy if that takes ten seconds.
 
-    def alone(self) -> Alone:
-        """Give a context that keeps everybody else out."""
-        return Alone(self)
+        A thread of its own does that where there are others: Ctrl-C reaches only the main thread, so it cannot come
+        between taking a lock and knowing that it was taken.
+        """
+        with self._registering:
+            if self._locks.keys() <= {get_ident()}:
+                return work()
+        from kvcli.engine.writer import Call
+
+        call = Call(lambda _: self._alone(work))
+        start_new_thread(call.run, ())
+        call.done.acquire()
+        if call.error is not None:
+            raise call.error
+        return call.result  # type: ignore[return-value]
 
     def is_busy(self) -> bool:
-        """Tell whether anybody is inside."""
-        return bool(self._inside) or self._turnstile.locked()
+        """Tell whether any other thread is inside."""
+        return not all(is_free(door) for door in (self._registering, *self._locks.values()))
 
-    def shut(self) -> None:
-        """Let nobody in and wait until the last one left. Raises Busy after ten seconds.
+    def _register(self) -> RLock:
+        with self._registering:
+            return self._locks.setdefault(get_ident(), RLock())
 
-        Rare, so it polls instead of making every passage signal.
-        """
+    def _alone(self, work: Callable[[], Answer]) -> Answer:
         deadline = time.monotonic() + ALONE_SECONDS_MAX
-        self._turnstile.acquire()
+        taken: list[RLock] = []
         try:
-            while self._inside and time.monotonic() < deadline:
-                time.sleep(POLL_SECONDS)
-            if self._inside:
-                give_up()
-        except BaseException:
-            self._turnstile.release()
-            raise
-
-    def open(self) -> None:
-        """Let everybody in again."""
-        self._turnstile.release()
+            with self._registering:
+                for door in self._locks.values():
+                    if not door.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                        raise Busy("transactions of this process did not end: try again")
+                    taken.append(door)
+                return work()
+        finally:
+            for door in taken:
+                door.release()
 
 
-class Alone:
-    """The time somebody is alone inside the gate."""
-
-    __slots__ = ("_gate",)
-
-    def __init__(self, gate: Gate) -> None:
-        """Belong to a gate."""
-        self._gate = gate
-
-    def __enter__(self) -> None:
-        """Shut the gate."""
-        self._gate.shut()
-
-    def __exit__(self, *_: object) -> None:
-        """Open it again."""
-        self._gate.open()
-
-
-def give_up() -> None:
-    """Raise Busy: a transaction of this very process did not end."""
-    raise Busy("transactions of this process did not end: try again")
+def is_free(door: RLock) -> bool:
+    """Tell whether no other thread holds a lock."""
+    if not door.acquire(False):
+        return False
+    door.release()
+    return True

@@ -50,7 +50,7 @@ def reserve_lock(path: str) -> None:
     if os.path.exists(path):
         return
     fresh = os.path.join(os.path.dirname(path), f".new-lock-{os.getpid()}")
-    handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(handle, 0, LOCK_BYTES)
         os.link(fresh, path)

@@ -35,7 +35,8 @@ class Update(Snapshot):
         return self._environment.marked(self._ledger.identity)
 
     def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
-        """Write one pair."""
+        """Write one pair. Raises TypeError for a value that is not bytes."""
+        check_value(value)
         self._txn.put(key, value, db=self._writable(bucket))
         self._ledger.touch(bucket, key)
 
@@ -50,6 +51,8 @@ class Update(Snapshot):
         put, database = self._txn.put, self._writable(bucket)
         try:  # Half a million pairs pass here: LMDB checks the length of a key itself, `raw` says what is wrong.
             for key, value in walk:
+                if value is None:
+                    check_value(value)
                 put(key.encode("utf-8", "surrogateescape"), value, True, True, False, database)
         except (lmdb.BadValsizeError, UnicodeEncodeError):
             raw(key)
@@ -105,3 +108,9 @@ class Update(Snapshot):
     def _make(self, bucket: bytes) -> None:
         self._environment.hold_handles()
         self.opened[bucket] = self._environment.open_database(self._txn, bucket, create=True)
+
+
+def check_value(value: object) -> None:
+    """Raise TypeError for None, which lmdb would take for b""; for anything else that is not bytes it does so itself."""
+    if value is None:
+        raise TypeError("a value is bytes, not None: delete removes a key")

@@ -4,11 +4,14 @@ LMDB waits for its writer lock in C, where no time-out and no Ctrl-C reaches it.
 watches: on time-out or Ctrl-C the caller leaves, and the thread, should it win the lock later, aborts.
 One thread for all, because a write transaction that ends on another thread keeps the lock for ever, and because
 a thread for each write would cost more than handing over to one that is there.
+
+Callers take no lock here: Ctrl-C may come between any two steps, and a lock that was taken just before would stay so.
+They line up in a list, and whoever leaves says so in the call.
 """
 
 from __future__ import annotations
 
-import time
+from _queue import SimpleQueue
 from _thread import TIMEOUT_MAX, allocate_lock, start_new_thread
 
 from kvcli.errors import Busy
@@ -24,7 +27,7 @@ LOCK_SECONDS_MIN = 0.1  # To hand over takes a moment, also where the lock is fr
 class Call:
     """One piece of work on its way through the writer thread."""
 
-    __slots__ = ("_claim", "_claimed", "done", "error", "interrupted", "job", "result")
+    __slots__ = ("_claim", "_claimed", "done", "ended", "error", "interrupted", "job", "result")
 
     def __init__(self, job: Callable[[Call], object]) -> None:
         """Keep the job; nobody has claimed it yet."""
@@ -32,6 +35,7 @@ class Call:
         self.result: object = None
         self.error: BaseException | None = None
         self.interrupted = False
+        self.ended = False
         self.done = allocate_lock()
         self.done.acquire()
         self._claim = allocate_lock()
@@ -47,21 +51,37 @@ class Call:
         """Decide the call: true once, for the thread that got the lock or for the caller that gave up."""
         return self._claim.acquire(False)
 
+    def wait(self, lock_timeout: float) -> None:
+        """Wait until the job is done; for its lock, at most so many seconds. Raises Busy."""
+        if self.done.acquire(timeout=lock_timeout):
+            return
+        if self.claim():
+            raise Busy(f"another process is writing; its lock was not free within {lock_timeout:g} s: try again")
+        self.done.acquire()
+
+    def run(self) -> None:
+        """Do the job, unless the caller gave up before its turn came."""
+        try:
+            if not self._claim.locked():
+                self.result = self.job(self)
+        except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that asked
+            self.error = error
+        self.ended = True
+        self.done.release()
+
 
 class GivenUp(Exception):
     """Ends the job of a caller that no longer waits."""
 
 
 class Writer:
-    """Runs jobs one at a time on a thread of its own."""
+    """Runs jobs one at a time, in the order they came, on a thread of its own."""
 
     def __init__(self) -> None:
         """Start without a thread: who only reads never needs one."""
-        self._turn = allocate_lock()
-        self._wake = allocate_lock()
-        self._wake.acquire()
-        self._call: Call | None = None
-        self._running = False
+        self._calls: list[Call] = []
+        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._serving = allocate_lock()
 
     def run(self, job: Callable[[Call], object], lock_timeout: float) -> object:
         """Run `job` and give its result or raise its error. The job claims its call once it holds the writer lock.
@@ -70,22 +90,12 @@ class Writer:
         KeyboardInterrupt leaves at once while waiting, and after the running transaction otherwise.
         """
         lock_timeout = min(max(LOCK_SECONDS_MIN, lock_timeout), TIMEOUT_MAX)
-        deadline = time.monotonic() + lock_timeout
         call = Call(job)
-        if not self._turn.acquire(timeout=lock_timeout):
-            raise busy(lock_timeout)
         try:
             self._post(call)
+            call.wait(lock_timeout)
         except BaseException:
-            self._turn.release()  # No thread could be started.
-            raise
-        try:
-            if not call.done.acquire(timeout=max(deadline - time.monotonic(), 0)):
-                if call.claim():
-                    raise busy(lock_timeout)
-                call.done.acquire()
-        except KeyboardInterrupt:
-            if not call.claim():
+            if not (call.claim() or call.ended):
                 call.interrupted = True
                 call.done.acquire(timeout=INTERRUPTED_SECONDS_MAX)
             raise
@@ -95,37 +105,23 @@ class Writer:
 
     def is_idle(self) -> bool:
         """Tell whether no job is running or stuck behind the writer lock."""
-        return not self._turn.locked()
+        return not self._calls
 
     def stop(self) -> None:
         """End the thread, once its last job is done."""
-        if self._running and self._turn.acquire(False):
-            self._running = False
-            self._post(None)
+        self._wake.put(False)
 
-    def _post(self, call: Call | None) -> None:
-        self._call = call
-        if call is not None and not self._running:
-            self._running = True
-            start_new_thread(self._serve, ())
-        self._wake.release()
+    def _post(self, call: Call) -> None:
+        if not self._serving.locked():
+            start_new_thread(self._serve, ())  # One too many ends at once.
+        self._calls.append(call)
+        self._wake.put(True)
 
     def _serve(self) -> None:
-        while True:
-            self._wake.acquire()
-            call, self._call = self._call, None
-            if call is None:
-                self._turn.release()
-                return
-            try:
-                call.result = call.job(call)
-            except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that asked
-                call.error = error
-            self._turn.release()
-            call.done.release()
-            call = None
-
-
-def busy(lock_timeout: float) -> Busy:
-    """Make the error for a lock that was not free in time."""
-    return Busy(f"another process is writing; its lock was not free within {lock_timeout:g} s: try again")
+        if not self._serving.acquire(False):
+            return
+        while self._wake.get():
+            while self._calls:
+                self._calls[0].run()
+                del self._calls[0]
+        self._serving.release()
