@@ -1,14 +1,16 @@
-"""Damage: what an empty, cut or overwritten data file is told as, and a short one that is sound."""
+"""Damage: what an empty, cut or overwritten file is told as, and odd ones that are sound."""
 
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable
 
 import lmdb
 import pytest
 
-from kvcli.engine.files import find, read_header
+from kvcli.batch import set_many
+from kvcli.engine.files import Header, find, read_header
 from kvcli.engine.update import Update
 from kvcli.store import Store
 from tests.conftest import Run, contents
@@ -36,9 +38,21 @@ def overwrite(content: bytes) -> Callable[[str], None]:
 
 def zero_a_meta_page(path: str) -> None:
     """Lose the second meta page."""
+    patch(path, 4096, bytes(4096))
+
+
+def swap_meta_pages(path: str) -> None:
+    """Exchange the two meta pages; LMDB then takes the older one for the newest."""
+    with open(os.path.join(path, "data.mdb"), "rb") as file:
+        first, second = file.read(4096), file.read(4096)
+    patch(path, 0, second + first)
+
+
+def patch(path: str, offset: int, content: bytes) -> None:
+    """Overwrite a part of the data file."""
     with open(os.path.join(path, "data.mdb"), "r+b") as file:
-        file.seek(4096)
-        file.write(bytes(4096))
+        file.seek(offset)
+        file.write(content)
 
 
 DAMAGES = {
@@ -52,8 +66,23 @@ DAMAGES = {
     "text": overwrite(b"hello\n" * 5000),
     "zeros": overwrite(bytes(40960)),
     "sqlite": overwrite(b"SQLite format 3\0" + bytes(8176)),
+    "random": overwrite(random.Random(1).randbytes(40960)),
     "meta page": zero_a_meta_page,
+    "meta pages swapped": swap_meta_pages,
 }
+LOCK_FILES = {"empty": b"", "one byte": b"\0", "ones": b"\xff" * 8192, "random": random.Random(2).randbytes(8192)}
+
+
+@pytest.fixture(params=[0, 1], ids=["0.9", "1.0"])
+def foreign(request: pytest.FixtureRequest, path: str) -> str:
+    """An environment of each format that another program made, one commit for each of its keys."""
+    os.makedirs(path, mode=0o700)
+    env = lmdb.open(path, map_size=1 << 24, max_dbs=4, lib_version=request.param, mode=0o700)
+    with env:
+        for number in range(50):
+            with env.begin(write=True) as txn:
+                txn.put(b"k%d" % number, bytes(3000), db=env.open_db(b"default", txn=txn))
+    return path
 
 
 @pytest.mark.parametrize("words", [("get", "k1"), ("set", "k1", "x"), ("list",)], ids=" ".join)
@@ -66,6 +95,71 @@ def test_damaged_store_is_told(filled: str, kvcli: Run, damage: str, words: tupl
     assert ran.returncode == 74, ran.stderr
     assert ran.stderr.count(b"\n") == 1
     assert contents(filled) == before
+
+
+@pytest.mark.parametrize("words", [("get", "k1"), ("set", "k1", "x", "--adopt")], ids=" ".join)
+@pytest.mark.parametrize("damage", [name for name in DAMAGES if name not in {"text", "zeros", "sqlite", "random"}])
+def test_damaged_foreign_store_is_told(foreign: str, kvcli: Run, damage: str, words: tuple[str, ...]) -> None:
+    """Damage to a file of another program, in either format, is exit 74 as well, and the file stays as it is."""
+    DAMAGES[damage](foreign)
+    before = contents(foreign)
+    assert kvcli(*words).returncode == 74
+    assert contents(foreign) == before
+
+
+def test_absurd_map_size_does_no_harm(foreign: str, kvcli: Run) -> None:
+    """A map size in the file that no machine has is not believed: the store is read and written all the same."""
+    start = 16 if read_header_of(foreign).format == "0.9" else 24
+    for meta in (0, 4096):
+        patch(foreign, meta + start + 16, (1 << 60).to_bytes(8, "little"))
+    assert kvcli("get", "k49").stdout == bytes(3000)
+    assert kvcli("set", "k49", "x", "--adopt").returncode == 0
+    assert kvcli("get", "k49").stdout == b"x"
+
+
+@pytest.mark.parametrize("content", LOCK_FILES)
+def test_garbage_in_the_lock_file_does_no_harm(filled: str, kvcli: Run, content: str) -> None:
+    """A lock file that nobody holds says nothing that is believed."""
+    with open(os.path.join(filled, "lock.mdb"), "wb") as file:
+        file.write(LOCK_FILES[content])
+    assert kvcli("get", "k1").stdout == bytes(3000)
+    assert kvcli("set", "k1", "x").returncode == 0
+    assert kvcli("get", "k1").stdout == b"x"
+
+
+def test_very_large_sparse_file_is_not_read_through(filled: str, kvcli: Run) -> None:
+    """A data file that was made 100 GiB long by a hole is opened without walking it."""
+    os.truncate(os.path.join(filled, "data.mdb"), 100 << 30)
+    assert kvcli("get", "k1", timeout=20).stdout == bytes(3000)
+    assert kvcli("set", "k1", "x", timeout=20).returncode == 0
+
+
+@pytest.mark.parametrize("size", [0, 8192])
+def test_file_cut_while_it_is_open_is_told_to_the_next(filled: str, kvcli: Run, size: int) -> None:
+    """What another program cut from under an open store, the next command tells, and does not write to."""
+    with Store(filled) as store:
+        assert store.open("default").exists("k1")
+        os.truncate(os.path.join(filled, "data.mdb"), size)
+        before = contents(filled)
+        assert kvcli("get", "k1").returncode == 74
+        assert kvcli("set", "k1", "x").returncode == 74
+        assert contents(filled) == before
+
+
+@pytest.mark.parametrize("words", [("get", "k1"), ("set", "k1", "x")], ids=" ".join)
+@pytest.mark.parametrize("flags", [0, 1, 255])
+def test_page_of_no_kind_kills_nobody(path: str, kvcli: Run, flags: int, words: tuple[str, ...]) -> None:
+    """Whichever page lost the flags that say what it is, no command dies by a signal."""
+    with Store(path) as store:
+        set_many(store.open("default"), [(f"k{number}", bytes(500)) for number in range(20)])
+    with open(os.path.join(path, "data.mdb"), "rb") as file:
+        sound = file.read()
+    codes = {}
+    for page in range(2, len(sound) // 4096):
+        patch(path, 0, sound)
+        patch(path, page * 4096 + 10, flags.to_bytes(2, "little"))
+        codes[page] = kvcli(*words).returncode
+    assert not {page: code for page, code in codes.items() if code not in {0, 74}}
 
 
 def test_file_that_ends_early_but_soundly_is_read(path: str, kvcli: Run) -> None:
@@ -98,11 +192,16 @@ def make_short(path: str) -> None:
     pytest.fail("LMDB made no short file")
 
 
-def missing_bytes(path: str) -> int:
-    """Give how many bytes the data file is shorter than it counts."""
+def read_header_of(path: str) -> Header:
+    """Read what the newest meta page of a store says."""
     files = find(path)
     assert files is not None
-    header = read_header(files)
+    return read_header(files)
+
+
+def missing_bytes(path: str) -> int:
+    """Give how many bytes the data file is shorter than it counts."""
+    header = read_header_of(path)
     return (header.last_page + 1) * header.page_bytes - header.file_bytes
 
 

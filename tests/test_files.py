@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 import stat
 import subprocess
@@ -13,11 +14,8 @@ import pytest
 
 from kvcli.errors import StoreReplaced
 from kvcli.store import Store
-from tests.conftest import Run, contents
-from tests.processes import ROOT, start
-
-# Root may do everything; without these capabilities permissions apply to it as to others.
-AS_OTHERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner") if os.geteuid() == 0 else ()
+from tests.conftest import Run, contents, make_foreign
+from tests.processes import ROOT, run, start
 
 
 def mode(path: str) -> int:
@@ -114,10 +112,17 @@ def swap_for_fifo(path: str) -> None:
     os.mkfifo(os.path.join(path, "data.mdb"))
 
 
+def swap_lock_for_fifo(path: str) -> None:
+    """Put a FIFO in the place of the lock file."""
+    os.remove(os.path.join(path, "lock.mdb"))
+    os.mkfifo(os.path.join(path, "lock.mdb"))
+
+
 REFUSED: dict[str, Callable[[str], object]] = {
     "data is a link": lambda path: swap_for_link(path, "data.mdb"),
     "lock is a link": lambda path: swap_for_link(path, "lock.mdb"),
     "data is a fifo": swap_for_fifo,
+    "lock is a fifo": swap_lock_for_fifo,
     "world-writable folder": lambda path: os.chmod(path, 0o777),
     "foreign folder": lambda path: os.chown(path, 12345, -1),
     "foreign data": lambda path: os.chown(os.path.join(path, "data.mdb"), 12345, -1),
@@ -161,60 +166,64 @@ def test_text_file_is_no_store(tmp_path: os.PathLike[str], kvcli: Run) -> None:
     assert os.listdir(tmp_path) == ["text"]
 
 
-def test_replaced_data_file_is_noticed_before_a_write(filled: str) -> None:
+def put_another_in_its_place(path: str) -> None:
+    """Restore another store over an open one, as a careless backup would."""
+    Store(path + ".other").close()
+    os.rename(os.path.join(path + ".other", "data.mdb"), os.path.join(path, "data.mdb"))
+
+
+REPLACEMENTS: dict[str, Callable[[str], object]] = {
+    "moved": lambda path: os.rename(os.path.join(path, "data.mdb"), os.path.join(path, "old")),
+    "removed": lambda path: os.remove(os.path.join(path, "data.mdb")),
+    "folder removed": shutil.rmtree,
+    "folder moved": lambda path: os.rename(path, path + ".old"),
+    "another store": put_another_in_its_place,
+}
+
+
+@pytest.mark.parametrize("replacement", REPLACEMENTS)
+def test_replaced_data_file_is_noticed_before_a_write(filled: str, replacement: str) -> None:
     """Nothing is acknowledged that went to a file nobody will open again."""
     with Store(filled) as store:
         bucket = store.open("default")
-        os.rename(os.path.join(filled, "data.mdb"), os.path.join(filled, "old"))
-        with pytest.raises(StoreReplaced):
-            bucket.set("k1", b"lost")
+        REPLACEMENTS[replacement](filled)
+        for _ in range(2):
+            with pytest.raises(StoreReplaced):
+                bucket.set("k1", b"lost")
 
 
-def test_archived_store_can_be_read(filled: str, kvcli: Run) -> None:
-    """Files that lost every write permission are read without a lock; nothing can be written to them."""
-    for name in os.listdir(filled):
-        os.chmod(os.path.join(filled, name), 0o400)
-    os.chmod(filled, 0o500)
-    words = [*AS_OTHERS, sys.executable, "-m", "kvcli"]
-    read = subprocess.run([*words, "get", "k1", "-s", filled], capture_output=True, cwd=ROOT)
-    written = subprocess.run([*words, "set", "k1", "x", "-s", filled], capture_output=True, cwd=ROOT)
-    os.chmod(filled, 0o700)
-    assert (read.returncode, read.stdout, written.returncode) == (0, bytes(3000), 77)
-    assert kvcli("get", "k1").stdout == bytes(3000)
-
-
-def test_store_in_a_read_only_folder_is_not_made(tmp_path: os.PathLike[str]) -> None:
-    """A folder that may not be written is exit 77, and nothing is left in it."""
-    folder = os.path.join(tmp_path, "closed")
-    os.mkdir(folder, 0o500)
-    words = [*AS_OTHERS, sys.executable, "-m", "kvcli", "set", "k", "v", "-s", os.path.join(folder, "store")]
-    assert subprocess.run(words, capture_output=True, cwd=ROOT).returncode == 77
-    assert os.listdir(folder) == []
-
-
-def test_data_file_is_not_inherited(filled: str) -> None:
+def test_data_file_is_not_inherited_by_a_command(filled: str, kvcli: Run) -> None:
     """A command that kvcli runs does not get the store's files."""
-    with Store(filled):
-        listed = subprocess.run(["ls", "-l", "/proc/self/fd"], stdout=subprocess.PIPE, check=True, text=True).stdout
-    assert "data.mdb" not in listed
+    assert kvcli("cas", "k1", "--update", "--", "ls", "-l", "/proc/self/fd").returncode == 0
+    listed = kvcli("get", "k1").stdout
+    assert b"/proc/" in listed
+    assert filled.encode() not in listed
 
 
-def test_reading_makes_no_lock_file(filled: str, kvcli: Run) -> None:
-    """A copy without a lock file is read without making one; the first write makes it."""
-    os.remove(os.path.join(filled, "lock.mdb"))
-    for words in (("get", "k1"), ("list",), ("bucket", "stat"), ("stat",)):
-        assert kvcli(*words).returncode == 0
-        assert os.listdir(filled) == ["data.mdb"]
-    assert kvcli("set", "k1", "x").returncode == 0
-    assert sorted(os.listdir(filled)) == ["data.mdb", "lock.mdb"]
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_planted_lock_file_harms_nobody(tmp_path: os.PathLike[str]) -> None:
+    """In a folder that others may write to (as /tmp), a link of theirs leads no write of ours to another file."""
+    folder, victim = os.path.join(tmp_path, "shared"), os.path.join(tmp_path, "victim")
+    os.mkdir(folder)
+    os.chmod(folder, 0o1777)
+    pathlib.Path(victim).write_bytes(b"precious")
+    make_foreign(os.path.join(folder, "file"), subdir=False, main={b"k": b"v"})
+    os.remove(os.path.join(folder, "file-lock"))
+    program = """
+import os, sys, kvcli
+link = os.path.join(sys.argv[1], f".new-lock-{os.getpid()}")
+os.symlink(sys.argv[2], link)
+os.lchown(link, 12345, 12345)
+try:
+    kvcli.Store(os.path.join(sys.argv[1], "file"), adopt=True).open("@main").set("k", b"w")
+except kvcli.KvError:
+    pass
+"""
+    run(program, folder, victim)
+    assert pathlib.Path(victim).read_bytes() == b"precious"
 
 
-def test_reader_without_a_lock_notices_a_writer(filled: str, kvcli: Run) -> None:
-    """A reader that had no lock file to lock takes the lock once a writer has made one, and reads what is there."""
-    os.remove(os.path.join(filled, "lock.mdb"))
-    with Store(filled, read_only=True) as store:
-        bucket = store.open("default")
-        for number in range(5):
-            kvcli("set", "k1", str(number))
-            assert bucket.get("k1") == b"%d" % number
-        assert store.stat()["readers"] == 1
+def test_any_kind_of_path_is_taken(filled: str) -> None:
+    """A path may be an object that says what its text is."""
+    with Store(pathlib.Path(filled)) as store:
+        assert store.open("default").exists("k1")

@@ -1,85 +1,196 @@
-"""What must not stand anywhere in kvcli, because LMDB punishes it: found by reading the code."""
+"""What must not stand anywhere in kvcli, because LMDB punishes it: found by reading the code.
+
+Each rule is a function from the modules to what offends it; each is also shown an offender, so that it is known to see.
+"""
 
 from __future__ import annotations
 
 import ast
+import os
+from collections.abc import Callable, Iterator, Mapping
 
-from tests.test_house import modules
+import pytest
+
+from tests.test_house import imports, modules
+
+Modules = Mapping[str, ast.Module]
+
+REMOVERS = {"unlink", "remove", "rename", "renames", "replace", "truncate", "ftruncate", "move", "copyfile", "copy"}
+FORKS = {"fork", "forkpty", "Process", "ProcessPoolExecutor"}
+SHELLS = {"system", "popen", "posix_spawn", "posix_spawnp", "startfile"}
+# What may be done with the lock file's name: to ask about it, to join it to a folder, to make it.
+HARMLESS = {"exists", "access", "stat", "lstat", "join", "is_lone", "reserve_lock", "_status", "_check_file"}
 
 
-def calls(name: str) -> list[tuple[str, ast.Call]]:
-    """Give every call of a function or method of this name, with its module."""
-    return [
-        (module, node)
-        for module, tree in modules().items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and name in {getattr(node.func, "attr", None), getattr(node.func, "id", None)}
-    ]
+def calls(code: Modules) -> Iterator[tuple[str, ast.Call]]:
+    """Give every call with its module."""
+    for module, tree in code.items():
+        yield from ((module, node) for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def called(call: ast.Call) -> str:
+    """Give the last part of the name of what is called."""
+    return str(getattr(call.func, "attr", None) or getattr(call.func, "id", ""))
 
 
 def keywords(call: ast.Call) -> dict[str, object]:
-    """Give the constant keywords of a call."""
+    """Give the keywords of a call; of constants, their value."""
     return {word.arg: getattr(word.value, "value", word.value) for word in call.keywords if word.arg}
 
 
-def literals() -> set[str]:
+def line(module: str, node: ast.expr) -> str:
+    """Say where an offence is."""
+    return f"{module}:{node.lineno} {ast.unparse(node)}"
+
+
+def texts(code: Modules) -> Iterator[tuple[str, ast.Constant]]:
     """Give every text that stands in the code, docstrings apart."""
-    found = set()
-    for tree in modules().values():
+    for module, tree in code.items():
         docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        found |= {
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
-        }
-    return found
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+                yield module, node
 
 
-def test_lmdb_is_opened_in_one_place() -> None:
+def lmdb_outside_the_engine(code: Modules) -> list[str]:
+    """Only the engine knows LMDB, by whatever way of importing."""
+    outside = {module: tree for module, tree in code.items() if not module.startswith("kvcli.engine")}
+    found = [module for module, tree in outside.items() if "lmdb" in {name.partition(".")[0] for name in imports(tree)}]
+    return found + [line(module, node) for module, node in texts(outside) if node.value == "lmdb"]
+
+
+def second_opening(code: Modules) -> list[str]:
     """One call opens environments."""
-    opened = [(module, call) for module, call in calls("open") if ast.unparse(call.func) == "lmdb.open"]
-    assert [module for module, _ in opened] == ["kvcli.engine.opening"]
+    names = {"lmdb.open", "lmdb.Environment"}
+    found = [(module, call) for module, call in calls(code) if ast.unparse(call.func) in names]
+    here = [call for module, call in found if module == "kvcli.engine.opening"]
+    return [line(module, call) for module, call in found if call not in here[:1]]
 
 
-def test_databases_are_opened_in_a_transaction() -> None:
+def handles_without_transaction(code: Modules) -> list[str]:
     """open_db without txn= waits for ever for a write transaction of its own thread."""
-    opened = calls("open_db")
-    assert {module for module, _ in opened} == {"kvcli.engine.creation", "kvcli.engine.environment"}
-    assert all("txn" in keywords(call) for _, call in opened)
+    return [
+        line(module, call) for module, call in calls(code) if called(call) == "open_db" and "txn" not in keywords(call)
+    ]
 
 
-def test_nothing_unsafe_is_asked_for() -> None:
-    """No sync=False, no writemap, no map_async, and no views of pages that outlive their transaction."""
-    every = [keywords(node) for tree in modules().values() for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    assert not [words for words in every if words.get("sync") is False]
-    assert not [words for words in every if {"writemap", "map_async", "buffers"} & set(words)]
-
-
-def test_dbs_is_not_asked() -> None:
+def databases_by_dbs(code: Modules) -> list[str]:
     """Environment.dbs() stops at max_dbs without a word."""
-    assert calls("dbs") == []
+    return [line(module, call) for module, call in calls(code) if called(call) == "dbs"]
 
 
-def test_lock_file_is_only_made() -> None:
-    """Its name stands in one place, and nobody removes, renames or truncates files but those they just made."""
-    assert [text for text in literals() if "lock.mdb" in text] == ["lock.mdb"]
-    removers = {
-        module
-        for name in ("unlink", "remove", "rename", "replace", "truncate")
-        for module, call in calls(name)
-        if ast.unparse(call.func).startswith("os.")
+def unsafe_options(code: Modules) -> list[str]:
+    """No sync=False, no writemap, no map_async, and no views of pages that outlive their transaction."""
+    return [
+        line(module, call)
+        for module, call in calls(code)
+        if keywords(call).get("sync", True) is not True
+        or {"writemap", "map_async", "buffers"} & set(keywords(call))
+        or (called(call) == "begin" and call.args)
+    ]
+
+
+def removals(code: Modules) -> list[str]:
+    """Nobody removes, moves or cuts files, except those that creation itself has just made."""
+    ours = {
+        ("kvcli.engine.opening", "os.unlink(fresh)"),
+        ("kvcli.engine.creation", "shutil.rmtree(fresh, ignore_errors=True)"),
     }
-    assert removers == {"kvcli.engine.opening"}
-    assert {module for module, _ in calls("rmtree")} == {"kvcli.engine.creation"}
+    return [
+        line(module, call)
+        for module, call in calls(code)
+        if ast.unparse(call.func).startswith(("os.", "shutil.")) and called(call) in REMOVERS | {"rmtree"}
+        if (module, ast.unparse(call)) not in ours
+    ]
 
 
-def test_nobody_forks() -> None:
+def touched_lock_files(code: Modules) -> list[str]:
+    """The lock file is asked about and made, and never opened: closing it would drop the locks of this process."""
+    return [
+        line(module, call)
+        for module, call in calls(code)
+        for word in (*call.args, *(keyword.value for keyword in call.keywords))
+        if getattr(word, "attr", getattr(word, "id", None)) in {"lock", "LOCK"} or "lock.mdb" in ast.unparse(word)
+        if called(call) not in HARMLESS and not (called(call) == "_open_stepping" and module == "kvcli.engine.opening")
+    ]
+
+
+def forks(code: Modules) -> list[str]:
     """A fork with an environment open shares what must not be shared."""
-    assert calls("fork") == []
-    assert not [text for text in literals() if text == "multiprocessing"]
+    found = [line(module, call) for module, call in calls(code) if called(call) in FORKS]
+    modules_of = {module: {name.partition(".")[0] for name in imports(tree)} for module, tree in code.items()}
+    return found + [module for module, names in modules_of.items() if names & {"multiprocessing", "concurrent"}]
+
+
+def leaking_commands(code: Modules) -> list[str]:
+    """Commands are started by subprocess, which closes what they should not get, and without a shell."""
+    return [
+        line(module, call)
+        for module, call in calls(code)
+        if (ast.unparse(call.func).startswith("os.") and called(call) in SHELLS)
+        or called(call).startswith(("execv", "execl", "spawnv", "spawnl"))
+        or {"close_fds", "pass_fds", "shell"} & set(keywords(call))
+    ]
+
+
+def advice_to_remove_locks(code: Modules) -> list[str]:
+    """No message tells anybody to remove the lock file."""
+    return [
+        line(module, node)
+        for module, node in texts(code)
+        if "lock" in str(node.value) and any(word in str(node.value) for word in ("remove", "delete", "stale", "rm "))
+    ]
+
+
+RULES: dict[Callable[[Modules], list[str]], str] = {
+    lmdb_outside_the_engine: "from lmdb import open",
+    second_opening: "lmdb.open(path)",
+    handles_without_transaction: "env.open_db(b'name', create=False)",
+    databases_by_dbs: "env.dbs()",
+    unsafe_options: "lmdb.open(path, sync=False)\nlmdb.open(path, writemap=True)\nenv.begin(buffers=True)\nenv.begin(None, True)",
+    removals: "os.replace(new, path)\nshutil.rmtree(path)\nos.ftruncate(handle, 0)",
+    touched_lock_files: "open(files.lock)\nos.open(LOCK, 0)\nos.chmod(path + '/lock.mdb', 0)",
+    forks: "import multiprocessing\nos.fork()",
+    leaking_commands: "os.system('ls')\nsubprocess.run(words, close_fds=False)\nsubprocess.run(words, shell=True)",
+    advice_to_remove_locks: "raise Busy('remove the stale lock file')",
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_is_kept(rule: Callable[[Modules], list[str]]) -> None:
+    """Nothing in kvcli offends the rule."""
+    assert rule(modules()) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule_sees_offenders(rule: Callable[[Modules], list[str]]) -> None:
+    """Each line of a planted offence is found, so that a rule which is kept is known to have looked."""
+    for offence in RULES[rule].splitlines():
+        assert rule({"kvcli.planted": ast.parse(offence)}), offence
+
+
+def test_lmdb_is_opened_somewhere() -> None:
+    """The one call of lmdb.open is where the design says."""
+    opened = [module for module, call in calls(modules()) if ast.unparse(call.func) == "lmdb.open"]
+    assert opened == ["kvcli.engine.opening"]
+
+
+def test_handles_are_opened_in_two_places() -> None:
+    """One place opens the databases of an environment; creation opens those of one that nobody else knows."""
+    opened = {module for module, call in calls(modules()) if called(call) == "open_db"}
+    assert opened == {"kvcli.engine.creation", "kvcli.engine.environment"}
 
 
 def test_environment_files_are_not_read_while_open() -> None:
     """Closing a second descriptor of the lock file would drop the process's locks, so only the data file is opened."""
-    opened = {module for module, call in calls("open") if ast.unparse(call.func) == "os.open"}
+    opened = {module for module, call in calls(modules()) if ast.unparse(call.func) == "os.open"}
     assert opened == {"kvcli.engine.files", "kvcli.engine.opening", "kvcli.engine.creation", "kvcli.cli.entry"}
+
+
+def test_no_page_tells_to_remove_a_lock() -> None:
+    """The README does not say that a lock file could be removed."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    files = [os.path.join(root, "README.md")]
+    for file in files:
+        with open(file, encoding="utf-8") as opened:
+            assert not [text for text in opened if "lock.mdb" in text and ("rm " in text or "remove" in text)]

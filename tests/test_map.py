@@ -7,11 +7,12 @@ import resource
 import subprocess
 from collections.abc import Callable, Iterator
 
+import lmdb
 import pytest
 
 from kvcli.store import Store
 from tests.conftest import Run, make_foreign
-from tests.processes import release, run, start
+from tests.processes import beside_readers, kill, mounted, release, run, start, take_slots
 
 MEGABYTE = 1 << 20
 GROW = """
@@ -81,14 +82,8 @@ def test_file_size_limit_is_full(kvcli: Run) -> None:
 @pytest.fixture
 def small_disk(tmp_path: os.PathLike[str]) -> Iterator[str]:
     """A file system of one megabyte."""
-    folder = os.path.join(tmp_path, "disk")
-    os.mkdir(folder, 0o700)
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", folder], capture_output=True
-    ).returncode:
-        pytest.skip("this user may not mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with mounted(os.path.join(tmp_path, "disk"), "size=1m,mode=0700") as folder:
+        yield folder
 
 
 def test_full_disk_is_told_and_recovers(small_disk: str, kvcli: Run) -> None:
@@ -116,17 +111,51 @@ def test_store_is_not_half_made_on_a_full_disk(small_disk: str, kvcli: Run) -> N
 
 def test_full_table_of_readers_is_told(path: str, kvcli: Run) -> None:
     """When every reader's slot is taken, a newcomer gets exit 69 and a line, not a hang."""
-    crowd = """
-import lmdb, sys
-env = lmdb.open(sys.argv[1], map_size=1 << 40, max_dbs=8)
-readers = [env.begin() for _ in range(126)]
-print("full", flush=True)
-sys.stdin.read()
-"""
     make_foreign(path)
-    child = start(crowd, path)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"full\n"
+    child = take_slots(path, 126)
     assert kvcli("get", "k").returncode == 69
     release(child)
     assert kvcli("get", "k").returncode == 1
+
+
+def test_table_full_of_the_dead_is_told(path: str, kvcli: Run) -> None:
+    """Where the dead fill the table while another program has the store open, that is exit 69; later all is well."""
+    make_foreign(path)
+    living = take_slots(path, 0)
+    kill(take_slots(path, 126))
+    assert kvcli("get", "k").returncode == 69
+    release(living)
+    assert kvcli("get", "k").returncode == 1
+
+
+def make_small(path: str, lib_version: int) -> None:
+    """Make an environment whose map is so small that it must grow at once."""
+    os.makedirs(path, mode=0o700)
+    env = lmdb.open(path, map_size=1 << 17, max_dbs=4, lib_version=lib_version, mode=0o700)
+    with env, env.begin(write=True) as txn:
+        env.open_db(b"default", txn=txn)
+
+
+@pytest.mark.parametrize("lib_version", [0, 1], ids=["0.9", "1.0"])
+def test_processes_that_grow_one_map_lose_nothing(path: str, lib_version: int) -> None:
+    """Processes that fill the same small map at once grow it together, and read what they wrote."""
+    program = """
+import sys, kvcli
+with kvcli.Store(sys.argv[1], adopt=True, lock_timeout=60) as store:
+    bucket = store.open("default")
+    for number in range(40):
+        bucket.set(f"{sys.argv[2]}-{number}", bytes(20_000))
+        assert bucket.get(f"{sys.argv[2]}-{number}") == bytes(20_000)
+"""
+    make_small(path, lib_version)
+    children = [start(program, path, str(number)) for number in range(4)]
+    assert [child.communicate(timeout=60)[1] for child in children] == [b""] * 4
+    with Store(path) as store:
+        assert len(store.open("default").list_keys().keys) == 160
+
+
+def test_map_grows_under_reading_threads(path: str) -> None:
+    """A write that needs a larger map gets it, and ends, however many threads read without pause."""
+    make_small(path, 0)
+    work = 'bucket.set("big", bytes(1_000_000)); print(len(bucket.get("big")))'
+    assert beside_readers(path, work) == b"1000000\n"

@@ -17,7 +17,11 @@ from tests.conftest import Run
 
 
 def names() -> dict[str, bytes]:
-    """Give every character that has a name, with its name; control characters have none, so they are U+XXXX."""
+    """Give every character that has a name, with its name.
+
+    Control characters have no name, and NUL among them cannot be an argument of a process, so they are U+XXXX.
+    Surrogates are no characters of UTF-8: they are U+XXXX too. What is unassigned or private has no name and no key.
+    """
     named = {}
     for code in range(sys.maxunicode + 1):
         char = chr(code)
@@ -25,6 +29,8 @@ def names() -> dict[str, bytes]:
             named[char] = name.encode()
         elif unicodedata.category(char) == "Cc":
             named[f"U+{code:04X}"] = b"<control>"
+        elif unicodedata.category(char) == "Cs":
+            named[f"U+{code:04X}"] = b"<surrogate>"
     return named
 
 
@@ -93,10 +99,28 @@ def test_command_pages_by_cursor(filled: tuple[str, dict[str, bytes]], kvcli: Ru
 def test_command_round_trip(filled: tuple[str, dict[str, bytes]], kvcli: Run) -> None:
     """A sample, written and read by the commands, comes back equal."""
     _, named = filled
-    sample = [key for key in list(named)[::3001] if not key.startswith("-")]
+    sample = list(dict.fromkeys([*list(named)[::701], *list(named)[:128:7], "-", "@", "'", " "]))
+    assert len(sample) > 200
     for key in sample:
-        assert kvcli("set", key, named[key]).returncode == 0
-        assert kvcli("get", key).stdout == named[key]
+        dashes = ("--",) if key.startswith("-") else ()
+        assert kvcli("set", *dashes, key, named[key]).returncode == 0
+        assert kvcli("get", *dashes, key).stdout == named[key]
+
+
+def test_command_reads_what_the_library_wrote(filled: tuple[str, dict[str, bytes]], kvcli: Run) -> None:
+    """A sample of the store, read by the commands get and exists, is what the library set."""
+    path, named = filled
+    for key in list(named)[::2003]:
+        assert kvcli("get", key, "-s", path).stdout == named[key]
+        assert kvcli("exists", key, "-s", path).returncode == 0
+
+
+@pytest.mark.parametrize("prefix", ["U+", "é", "中", "\U0001f600", "\U000e01ef", "-", "\u0301", "\u202e", "\uffff"])
+def test_command_lists_a_prefix(filled: tuple[str, dict[str, bytes]], kvcli: Run, prefix: str) -> None:
+    """The command lists the keys that start with a prefix, and no others."""
+    path, named = filled
+    listed = kvcli("list", "-0", f"--prefix={prefix}", "-s", path).stdout.split(b"\0")[:-1]
+    assert listed == sorted(key.encode() for key in named if key.startswith(prefix))
 
 
 @pytest.mark.skipif(not shutil.which("mdb_dump"), reason="mdb_dump (Debian: lmdb-utils) is not installed")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kvcli.batch import delete_many, delete_span, get_many, set_many
 from kvcli.engine.transaction import Span
 from kvcli.errors import InvalidKey
-from kvcli.store import Bucket
+from kvcli.store import Bucket, Store
 
 
 def test_get_many_answers_each_key_in_order(bucket: Bucket) -> None:
@@ -24,7 +26,7 @@ def test_set_many_lets_the_last_win(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "k" * 2000, "\ud800"])
-@pytest.mark.parametrize("place", [3, 1000])
+@pytest.mark.parametrize("place", [0, 3, 63, 64, 65, 1000])
 def test_set_many_with_a_bad_key_sets_nothing(bucket: Bucket, bad: str, place: int) -> None:
     """A key that is none, early or late, leaves the bucket as it was, and says what is wrong."""
     pairs = [(f"{number}", b"") for number in range(place)]
@@ -60,3 +62,50 @@ def test_delete_span_deletes_all_of_it_and_no_more(bucket: Bucket) -> None:
     set_many(bucket, [(f"u:{number:04}", b"") for number in range(2500)] + [("t", b""), ("v", b"")])
     assert delete_span(bucket, Span(b"u:", b"u;")) == 2500
     assert bucket.list_keys().keys == ["t", "v"]
+
+
+def test_set_many_with_a_bad_key_keeps_what_was_there(bucket: Bucket) -> None:
+    """Keys that a failed set_many would have overwritten have their values still."""
+    bucket.set("5", b"old")
+    with pytest.raises(InvalidKey):
+        set_many(bucket, [*((f"{number}", b"new") for number in range(1000)), ("", b"")])
+    assert bucket.get("5") == b"old"
+
+
+@pytest.mark.parametrize("bad", ["", "k" * 2000, "\ud800"])
+def test_get_many_with_a_bad_key_is_refused(bucket: Bucket, bad: str) -> None:
+    """A key that is none is an error, not an absent one."""
+    bucket.set("a", b"1")
+    with pytest.raises(InvalidKey):
+        get_many(bucket, ["a", bad])
+
+
+def test_batches_of_nothing(bucket: Bucket) -> None:
+    """Empty lists are fine and change nothing."""
+    set_many(bucket, [])
+    assert delete_many(bucket, []) == 0
+    assert bucket.list_keys().keys == []
+
+
+def test_set_many_lets_the_last_of_very_many_win(bucket: Bucket) -> None:
+    """Of equal keys the last wins, however far apart they stand."""
+    set_many(bucket, [("k", b"first"), *((f"{number}", b"") for number in range(1000)), ("k", b"last")])
+    assert bucket.get("k") == b"last"
+
+
+def test_batches_stay_in_their_bucket(store: Store) -> None:
+    """The same keys in another bucket are not touched."""
+    store.create("b")
+    set_many(store.open("b"), [("a", b"b"), ("c", b"b")])
+    set_many(store.open("default"), [("a", b"default"), ("c", b"default")])
+    assert delete_many(store.open("default"), ["a", "c"]) == 2
+    assert get_many(store.open("b"), ["a", "c"]) == [("a", b"b"), ("c", b"b")]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(pairs=st.dictionaries(st.text(min_size=1, max_size=60), st.binary(max_size=300), max_size=100))
+def test_get_many_gives_what_set_many_was_given(bucket: Bucket, pairs: dict[str, bytes]) -> None:
+    """Any keys and values come back as they were, in the order asked."""
+    set_many(bucket, list(pairs.items()))
+    backwards = list(reversed(pairs.items()))
+    assert get_many(bucket, [key for key, _ in backwards]) == backwards

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import kvcli
 from kvcli import cursor
+from kvcli.atomics import Cas, increment, swap
+from kvcli.batch import delete_many, set_many
 from kvcli.errors import InvalidBucketName, InvalidCursor, InvalidKey, NoSuchBucket, NoSuchStore, Other, ReadOnly
 from kvcli.store import PAGE_KEYS, Bucket, Store
 
@@ -29,7 +34,7 @@ def test_get_gives_what_set_was_given(bucket: Bucket, value: bytes) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-@given(key=st.text(min_size=1, max_size=100).filter(lambda key: "\0" not in key), value=st.binary(max_size=2000))
+@given(key=st.text(min_size=1, max_size=100), value=st.binary(max_size=2000))
 def test_any_text_is_a_key(bucket: Bucket, key: str, value: bytes) -> None:
     """Any text of up to 511 bytes is a key, and any bytes are a value."""
     bucket.set(key, value)
@@ -208,6 +213,58 @@ def test_read_only_store_refuses_every_write(store: Store, path: str) -> None:
             with pytest.raises(ReadOnly):
                 write()
     assert store.open("default").get("k") is None
+
+
+def test_read_only_store_refuses_what_is_made_of_writes(store: Store, path: str) -> None:
+    """Atomics, batches and drop are writes too, and a handle can still be made."""
+    store.open("default").set("k", b"1")
+    with Store(path, read_only=True) as reader:
+        bucket = reader.open("default")
+        cas = Cas.new(bucket, "k")
+        for write in (
+            lambda: swap(cas, b"2"),
+            lambda: increment(bucket, "k", 1),
+            lambda: set_many(bucket, [("k", b"2")]),
+            lambda: delete_many(bucket, ["k"]),
+            lambda: reader.drop("b"),
+        ):
+            with pytest.raises(ReadOnly):
+                write()
+    assert store.open("default").get("k") == b"1"
+
+
+def test_read_only_makes_nothing(path: str) -> None:
+    """A store that is not there is not made by who only reads, nor without create."""
+    with pytest.raises(NoSuchStore):
+        Store(path, read_only=True)
+    with pytest.raises(NoSuchStore):
+        Store(path, create=False)
+    assert not os.path.exists(path)
+
+
+def test_open_makes_the_store_and_closes_it_with_the_bucket(path: str) -> None:
+    """open gives a bucket that holds its store: leaving its context closes both."""
+    with kvcli.open("users", store=path, create=True) as bucket:
+        bucket.set("k", b"1")
+    with pytest.raises(Other, match="closed"):
+        bucket.get("k")
+    with kvcli.open("users", store=path, read_only=True) as bucket:
+        assert bucket.get("k") == b"1"
+
+
+def test_open_of_an_unknown_bucket_is_no_such_store(path: str) -> None:
+    """open makes a bucket only where create says so."""
+    with pytest.raises(NoSuchStore):
+        kvcli.open("users", store=path)
+    with Store(path) as store:
+        assert store.buckets() == ["default"]
+
+
+def test_context_of_a_bucket_leaves_its_store_open(store: Store) -> None:
+    """A bucket that a store opened does not close the store."""
+    with store.open("default") as bucket:
+        bucket.set("k", b"1")
+    assert bucket.get("k") == b"1"
 
 
 def test_closed_store_says_so(path: str) -> None:
