@@ -54,10 +54,15 @@ def _configured(config: str, profile: str | None) -> str | None:
     except (OSError, ValueError) as error:
         raise MalformedData(f"{config}: {error}") from error
     name = profile or settings.get("profile")
-    section = settings if name is None else settings.get("profiles", {}).get(name)
+    profiles = settings.get("profiles", {})
+    if not isinstance(profiles, dict) or not isinstance(name, str | None):
+        raise MalformedData(f"{config}: profile must be a string and profiles a table")
+    section = settings if name is None else profiles.get(name)
     if section is None:
-        known = ", ".join(settings.get("profiles", {})) or "none"
+        known = ", ".join(profiles) or "none"
         raise NoSuchStore(f"no profile {name!r} in {config} (there are: {known})")
+    if not isinstance(section, dict):
+        raise MalformedData(f"{config}: profiles.{name} must be a table")
     store = section.get("store")
     if store is not None and not isinstance(store, str):
         raise MalformedData(f"{config}: store must be a string")

@@ -8,7 +8,7 @@ import lmdb
 import pytest
 
 from kvcli.engine.translation import translated
-from kvcli.errors import EXIT_CODES, KvError, Other
+from kvcli.errors import EXIT_CODES, InputOutput, KvError
 
 # What only a bug of ours, or a race that Environment handles by itself, can raise.
 NOT_FOR_USERS = {
@@ -24,7 +24,7 @@ def test_class_of_lmdb(kind: type[lmdb.Error]) -> None:
     ours = translated(kind("what"), "/store")
     assert isinstance(ours, KvError)
     assert ours.exit_code in EXIT_CODES
-    assert (type(ours) is Other) == (kind.__name__ in NOT_FOR_USERS)
+    assert (type(ours) is InputOutput and str(ours).endswith("what")) == (kind.__name__ in NOT_FOR_USERS)
 
 
 @pytest.mark.parametrize(

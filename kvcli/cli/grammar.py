@@ -72,6 +72,11 @@ def unshield(value: object) -> object:
     return value.removeprefix(SHIELD) if isinstance(value, str) else value
 
 
+def said(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what nobody said. By identity: 0 equals False, and is a time-out like others."""
+    return {name: value for name, value in settings.items() if value is not None and value is not False}
+
+
 def help_of(declared: Callable[..., None]) -> str:
     """Give a docstring in which the examples keep their lines: a backspace says so to Typer."""
     return inspect.cleandoc(declared.__doc__ or "").replace("Examples:\n", "\b\nExamples:\n")
@@ -92,7 +97,7 @@ def declare(
 
         def understood(ctx: typer.Context, **values: Any) -> Invocation:
             arguments = {name: unshield(values[name]) for name in names if values[name] != own[name].default}
-            settings = {name: values[name] for name in shared if values[name] not in {None, False}}
+            settings = said({name: unshield(values[name]) for name in shared})
             return Invocation(command, arguments, {**(ctx.obj or {}), **settings})
 
         keyword = inspect.Parameter.KEYWORD_ONLY

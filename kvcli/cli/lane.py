@@ -23,6 +23,7 @@ HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
     ),
 }
 NUMBERS = ("set", "incr")  # Commands to which -5 is a number, not an option.
+DIGITS_MAX = 19
 SHARED = {"--store": "store", "-s": "store", "--bucket": "bucket", "-b": "bucket"}
 SHARED_FLAGS = {"--json": "json", "--read-only": "read_only"}
 
@@ -88,7 +89,7 @@ def _settle(arguments: dict[str, object]) -> bool:
     """Turn what is text so far into what the command takes, and drop what is the default anyway."""
     limit = arguments.get("limit")
     if limit is not None:
-        if not (isinstance(limit, str) and limit.isascii() and limit.isdigit()):
+        if not (isinstance(limit, str) and limit.isascii() and limit.isdigit() and len(limit) < DIGITS_MAX):
             return False
         arguments["limit"] = int(limit)
     if arguments.get("delta") == "1":

@@ -32,7 +32,14 @@ class Output:
         return self._show_table(answer)
 
     def complain(self, error: KvError) -> int:
-        """Print one line about an error and give its exit code."""
+        """Print one line about an error and give its exit code, which a stderr that takes nothing does not change."""
+        try:  # noqa: SIM105 - contextlib is slow to load
+            self._complain(error)
+        except OSError:
+            pass
+        return error.exit_code
+
+    def _complain(self, error: KvError) -> None:
         if os.environ.get("KVCLI_DEBUG"):
             self._trace(error)
         if self.json:
@@ -45,15 +52,12 @@ class Output:
             )
         elif not error.is_answer or (self.terminal and _is_terminal(sys.stderr)):
             self._tell(f"kvcli: {error}")
-        return error.exit_code
 
     def complain_of_bug(self, error: Exception) -> int:
         """Print one line about an exception that nobody expected."""
-        if os.environ.get("KVCLI_DEBUG"):
-            self._trace(error)
-        return self.complain(
-            KvError(f"this is a bug in kvcli ({type(error).__name__}: {error}); KVCLI_DEBUG=1 shows where")
-        )
+        bug = KvError(f"this is a bug in kvcli ({type(error).__name__}: {error}); KVCLI_DEBUG=1 shows where")
+        bug.__cause__ = error
+        return self.complain(bug)
 
     def asker(self) -> Callable[[str], bool] | None:
         """Give the function that asks a person, None where there is none: both stdin and stderr must be terminals."""
@@ -86,12 +90,9 @@ class Output:
 
     def _show_listing(self, listing: Listing) -> int:
         encode = self._page_encoder()
-        try:
-            for page in listing.pages:
-                if page:
-                    self._stdout().write(encode(page, listing, self.terminal))
-        finally:
-            self._flush()
+        for page in listing.pages:
+            if page:
+                self._write(encode(page, listing, self.terminal))
         if listing.limited:
             self._show_cursor(listing.cursor)
         return 0
@@ -129,19 +130,16 @@ class Output:
         return 0
 
     def _write(self, data: bytes) -> None:
-        try:
-            self._stdout().write(data)
-        finally:
-            self._flush()
-
-    def _stdout(self) -> BinaryIO:
+        # To the file itself: a buffer is one more place where bytes can get stuck, and with -u there is none anyway.
         if sys.stdout is None:
             raise OSError(errno.EBADF, "stdout is closed", "stdout")
-        return sys.stdout.buffer
-
-    def _flush(self) -> None:
-        if sys.stdout is not None:
-            sys.stdout.buffer.flush()
+        file = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
+        rest = memoryview(data)
+        while rest:
+            written = file.write(rest)  # May be a part, and None where a pipe that does not block is full.
+            if written is None:
+                wait_until_writable(file)
+            rest = rest[written or 0 :]
 
     def _tell(self, text: str) -> None:
         if sys.stderr is None:
@@ -161,7 +159,17 @@ class Output:
     def _trace(self, error: BaseException) -> None:
         import traceback
 
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            self._tell(line)
+
+
+def wait_until_writable(file: BinaryIO) -> None:
+    """Wait for room in a pipe that does not block."""
+    from select import POLLOUT, poll
+
+    room = poll()
+    room.register(file, POLLOUT)
+    room.poll()
 
 
 def _is_terminal(stream: object) -> bool:

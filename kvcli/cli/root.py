@@ -21,6 +21,7 @@ from kvcli.cli.grammar import (
     ReadOnly,
     Store,
     help_of,
+    said,
 )
 
 UsageError: Any = typer.BadParameter.__bases__[0]
@@ -78,10 +79,8 @@ def root(  # noqa: PLR0913, PLR0917 - the options that all commands share
 
     """
     del version
-    given = dict(
-        zip(WRITING, (store, profile, bucket, json, read_only, lock_timeout, create, adopt, durability), strict=True)
-    )
-    ctx.obj = {name: value for name, value in given.items() if value not in {None, False}}
+    values = (store, profile, bucket, json, read_only, lock_timeout, create, adopt, durability)
+    ctx.obj = said(dict(zip(WRITING, values, strict=True)))
     if ctx.invoked_subcommand is None:
         raise UsageError("Missing command", ctx=ctx)
 

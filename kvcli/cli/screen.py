@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from kvcli.commands import Listing, Table
 
 # Letters and marks that take no place on the screen, though str.isprintable says they show.
-INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
+INVISIBLE = {
+    *"\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0",
+    *map(chr, range(0xFE00, 0xFE10)),  # Variation selectors: each one can hide a byte.
+    *map(chr, range(0xE0100, 0xE01F0)),
+}
 NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\x1b": "\\e"}
 
 
@@ -35,16 +39,17 @@ def print_table(table: Table) -> None:
     """Print a table, in colour where the terminal and its user want that."""
     from rich import box
     from rich.console import Console
+    from rich.table import Column
     from rich.table import Table as RichTable
     from rich.text import Text
 
     names = list(table.rows[0]) if table.rows else []
     if table.tall:
-        grid = RichTable.grid("name", "value", padding=(0, 2))
+        grid = RichTable.grid("name", Column(overflow="fold"), padding=(0, 2))
         for name in names:
             grid.add_row(Text(name, style="bold"), Text(_cell(table.rows[0][name])))
     else:
-        grid = RichTable(*names, box=box.SIMPLE_HEAD)
+        grid = RichTable(*[Column(name, overflow="fold") for name in names], box=box.SIMPLE_HEAD)
         for row in table.rows:
             grid.add_row(*[Text(_cell(row[name]), justify="left" if name == "bucket" else "right") for name in names])
     Console(file=sys.stdout, highlight=False, soft_wrap=False).print(grid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvcli.commands import Table
-from kvcli.errors import UnsupportedBucket
+from kvcli.errors import NoSuchBucket, UnsupportedBucket
 from kvcli.store import bucket_name
 
 TYPE_CHECKING = False
@@ -27,5 +27,5 @@ def run(context: Context, name: str | None = None) -> Table:
 def _stat(snapshot: Snapshot, bucket: bytes) -> dict[str, int | None]:
     try:
         return {**snapshot.bucket_stat(bucket)}
-    except UnsupportedBucket:  # One such bucket must not hide the others.
+    except (UnsupportedBucket, NoSuchBucket):  # One such bucket must not hide the others.
         return {"keys": None, "bytes": None, "depth": None}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from kvcli.atomics import Cas, compare_and_set, swap
 from kvcli.commands import Record
 from kvcli.commands.source import read_value
+from kvcli.engine.transaction import NO_IDENTITY
 from kvcli.errors import CasFailed, CommandFailed, InvalidArgument
+from kvcli.token import unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ def run(
         raise InvalidArgument("only one of the two values can come from stdin")
     new = read_value(context, words[0])
     expected = None if expect is None else read_value(context, expect)
-    bucket = context.bucket_to_write(make=expect is None)  # A store that is not there holds nothing to expect.
+    # A store that is not there holds nothing to expect, and gave no token but that of an absent key.
+    make = expect is None and (token is None or unpack(token)[0] == NO_IDENTITY)
+    bucket = context.bucket_to_write(key, make=make)
     try:
         if token is None:
             compare_and_set(bucket, key, expected, new)
@@ -67,11 +71,13 @@ def _lost(bucket: Bucket, error: CasFailed) -> Record:
 def _update(context: Context, key: str, command: list[str]) -> Record:
     if not command:
         raise InvalidArgument("name the command that makes the new value: kvcli cas KEY --update -- CMD...")
-    bucket = context.bucket_to_write()
+    bucket = context.bucket_to_write(key, make=False)  # CMD may fail, and then nothing is made.
     cas, value = Cas.new_with_read(bucket, key)
     for attempt in range(1, UPDATES_MAX + 1):
         try:
-            swap(cas, _pipe(command, value))
+            new = _pipe(command, value)
+            cas.bucket = bucket = context.bucket_to_write(key)
+            swap(cas, new)
         except CasFailed as error:
             lost, cas, value = error, error.cas, error.value
         else:

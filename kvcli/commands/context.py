@@ -9,7 +9,7 @@ import sys
 from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, connect, create
 from kvcli.errors import InvalidArgument, NoSuchStore, ReadOnly
 from kvcli.location import Location, locate
-from kvcli.store import DEFAULT, Bucket, Store, bucket_name, new_bucket_name
+from kvcli.store import DEFAULT, Bucket, Store, bucket_name, key_bytes, new_bucket_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,14 +63,18 @@ class Context:
             raise NoSuchStore(f"no store at {path} (from {origin}): the first set makes one")
         return self._keep(engine or self._void())
 
-    def store_to_write(self, *, make: bool = True) -> Store:
-        """Open the store for writing, and `make` it where there is none; what makes none finds nothing to change."""
+    def store_to_write(self, *, make: bool = True, check: Callable[[], None] | None = None) -> Store:
+        """Open the store for writing, and `make` it where there is none; what makes none finds nothing to change.
+
+        `check` raises what is wrong before anything is made.
+        """
         if self.read_only:
             raise ReadOnly("this command writes: leave --read-only out")
         self.close()
         engine = self._connect()
         if engine is None and make:
-            self._refuse_unmade_bucket()
+            if check is not None:
+                check()
             create(self.location.path)
             engine = self._connect()
         return self._keep(engine or self._void())
@@ -79,9 +83,15 @@ class Context:
         """Open the bucket read-only."""
         return Bucket(self.store_to_read(), bucket_name(self.bucket_name))
 
-    def bucket_to_write(self, *, make: bool = True) -> Bucket:
-        """Open the bucket for writing, and make it first if --create says so."""
-        store = self.store_to_write(make=make)
+    def bucket_to_write(self, key: str | None = None, *, make: bool = True) -> Bucket:
+        """Open the bucket for writing, and make it first if --create says so; nothing is made for what is no `key`."""
+
+        def check() -> None:
+            self._refuse_unmade_bucket()
+            if key is not None:
+                key_bytes(key)
+
+        store = self.store_to_write(make=make, check=check)
         if self.create:
             store.create(self.bucket_name)
         return Bucket(store, bucket_name(self.bucket_name))

@@ -28,10 +28,12 @@ def run(
     """Delete `keys`, all in one transaction (batch.wit, `delete-many`), or every key that starts with `prefix`."""
     if bool(keys) == (prefix is not None):
         raise InvalidArgument("name the keys to delete, or give --prefix; not both")
+    if prefix is not None and must_exist:
+        raise InvalidArgument("--must-exist is for keys that are named")
     if prefix is not None:
         return _delete_prefix(context, prefix, yes=yes, dry_run=dry_run)
     if dry_run:
-        return _there(context, keys or [])
+        return _there(context, keys or [], must_exist)
     return _delete_keys(context, keys or [], must_exist)
 
 
@@ -42,16 +44,22 @@ def _delete_keys(context: Context, keys: list[str], must_exist: bool) -> Record:
     def work(update: Update) -> int:
         absent = [raw for raw in raws if not update.has(bucket.name, raw)]
         if must_exist and absent:
-            raise NoSuchKey(f"no key {as_text(absent[0])!r}: nothing was deleted")
+            raise _missing(absent[0])
         return sum([update.delete(bucket.name, raw) for raw in raws])
 
     return _count(bucket.store.write(work))
 
 
-def _there(context: Context, keys: list[str]) -> Listing:
+def _missing(raw: bytes) -> NoSuchKey:
+    return NoSuchKey(f"no key {as_text(raw)!r}: nothing was deleted")
+
+
+def _there(context: Context, keys: list[str], must_exist: bool) -> Listing:
     bucket = context.bucket_to_read()
     raws = [bucket.raw(key) for key in keys]
     there = bucket.store.read(lambda snapshot: [raw for raw in raws if snapshot.has(bucket.name, raw)])
+    if must_exist and len(there) < len(raws):
+        raise _missing(next(raw for raw in raws if raw not in there))
     return Listing(iter([[(raw, None) for raw in there]]), values=False, null=False)
 
 

@@ -16,6 +16,6 @@ def run(context: Context, key: str, delta: str = "1") -> Record:
     number = parse_s64(delta.removeprefix("+").encode("utf-8", "surrogateescape"))
     if number is None:
         raise InvalidArgument(f"DELTA is a decimal integer of 64 bits, not {delta!r}")
-    bucket = context.bucket_to_write()
+    bucket = context.bucket_to_write(key)
     text = b"%d" % increment(bucket, key, number)
     return Record({"key": bucket.raw(key), "value": text}, text)

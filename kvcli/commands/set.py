@@ -18,7 +18,7 @@ def run(
     if if_absent and if_present:
         raise InvalidArgument("--if-absent and --if-present exclude each other")
     data = read_value(context, value, chomp=chomp)  # Before the store is opened: stdin may be slow.
-    bucket = context.bucket_to_write(make=not if_present)
+    bucket = context.bucket_to_write(key, make=not if_present)
     if if_absent or if_present:
         from kvcli.atomics import set_if
 

@@ -33,9 +33,20 @@ def _read(context: Context, word: str) -> bytes:
     return word.encode("utf-8", "surrogateescape")
 
 
+def read_piece(file: BinaryIO) -> bytes:
+    """Read a megabyte, or less at the end; also from a pipe that does not block, which gives None for the time being."""
+    while (piece := file.read(PIECE_BYTES)) is None:
+        from select import POLLIN, poll
+
+        coming = poll()
+        coming.register(file, POLLIN)
+        coming.poll()
+    return piece
+
+
 def _bounded(file: BinaryIO) -> bytes:
     pieces, room = [], VALUE_BYTES_MAX
-    while piece := file.read(PIECE_BYTES):  # Not read(VALUE_BYTES_MAX): that takes the memory before there is a byte.
+    while piece := read_piece(file):  # Not read(VALUE_BYTES_MAX): that takes the memory before there is a byte.
         pieces.append(piece)
         room -= len(piece)
         if room < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvcli.commands import Table
-from kvcli.errors import UnsupportedBucket
+from kvcli.errors import NoSuchBucket, UnsupportedBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,5 +25,5 @@ def run(context: Context) -> Table:
 def _count(snapshot: Snapshot, bucket: bytes) -> int:
     try:
         return snapshot.count(bucket)
-    except UnsupportedBucket:
+    except (UnsupportedBucket, NoSuchBucket):
         return 0

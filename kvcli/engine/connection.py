@@ -40,7 +40,7 @@ def open_connection(path: str, *, writable: bool, adopt: bool, durability: str) 
         if files is None:
             return None
         with _registry:
-            environment = _shared(files, writable=writable, metasync=durability == "full" or not writable)
+            environment = _shared(files, writable=writable, metasync=writable and durability == "full")
     except (lmdb.Error, OSError) as error:
         raise _translated(error, path) from error
     return Connection(environment, read_only=not writable, adopt=adopt)
@@ -59,6 +59,15 @@ def _shared(files: Files, *, writable: bool, metasync: bool) -> Environment:
     known.upgrade(writable=writable, metasync=metasync)
     known.users += 1
     return known
+
+
+def _forget_locks() -> None:
+    # In a child: a thread of the parent may have held the lock when it forked, and does not exist here.
+    global _registry  # noqa: PLW0603 - a lock cannot be freed by who does not hold it
+    _registry = allocate_lock()
+
+
+os.register_at_fork(after_in_child=_forget_locks)
 
 
 class Connection(Engine):

@@ -18,7 +18,6 @@ from kvcli.errors import (
     MalformedData,
     NoSuchBucket,
     NoSuchStore,
-    Other,
     ReadOnly,
 )
 
@@ -75,7 +74,7 @@ def translated(error: lmdb.Error | OSError, path: str) -> KvError:
     known = BY_CLASS.get(type(error)) if isinstance(error, lmdb.Error) else None
     known = BY_ERRNO.get(number or 0) if known is None else known
     if known is None:
-        return InputOutput(f"{path}: {error.strerror}") if isinstance(error, OSError) else Other(f"{path}: {error}")
+        return InputOutput(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
     kind, advice = known
     return kind(f"{path}: {advice}")
 

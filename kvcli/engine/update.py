@@ -7,8 +7,8 @@ from itertools import islice
 import lmdb
 
 from kvcli.engine.revisions import STRIPES_PER_WRITE_MAX, Ledger
-from kvcli.engine.transaction import MAIN, NO_IDENTITY, PRIVATE, Snapshot
-from kvcli.errors import InvalidBucketName
+from kvcli.engine.transaction import MAIN, NO_IDENTITY, PRIVATE, Snapshot, is_record
+from kvcli.errors import InvalidBucketName, MalformedData, NoSuchBucket, UnsupportedBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,23 +36,23 @@ class Update(Snapshot):
 
     def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
         """Write one pair. Raises TypeError for a value that is not bytes."""
-        check_value(value)
+        check_value(bucket, value)
         self._txn.put(key, value, db=self._writable(bucket))
         self._ledger.touch(bucket, key)
 
     def put_many(self, bucket: bytes, pairs: Sequence[tuple[str, bytes]], raw: Callable[[str], bytes]) -> None:
         """Write pairs in their order; the last of equal keys wins. `raw` encodes a key, or raises what is wrong with it."""
         walk = iter(pairs)
-        for key, value in islice(walk, STRIPES_PER_WRITE_MAX):
+        for key, value in islice(walk, STRIPES_PER_WRITE_MAX if bucket != MAIN else None):
             self.put(bucket, raw(key), value)
-        if len(pairs) <= STRIPES_PER_WRITE_MAX:
+        if len(pairs) <= STRIPES_PER_WRITE_MAX or bucket == MAIN:
             return
         self._ledger.touch_all(bucket)
         put, database = self._txn.put, self._writable(bucket)
         try:  # Half a million pairs pass here: LMDB checks the length of a key itself, `raw` says what is wrong.
             for key, value in walk:
                 if value is None:
-                    check_value(value)
+                    check_value(bucket, value)
                 put(key.encode("utf-8", "surrogateescape"), value, True, True, False, database)
         except (lmdb.BadValsizeError, UnicodeEncodeError):
             raw(key)
@@ -69,7 +69,7 @@ class Update(Snapshot):
     def create(self, bucket: bytes) -> bool:
         """Make a bucket; tell whether it is new. A new one counts as written, so that handles of an older life lose."""
         if self._environment.has(self._txn, bucket):
-            self.check(bucket)  # In a foreign environment a plain key may have the name.
+            self._check_name(bucket)
             return False
         self._make(bucket)
         self._ledger.touch_all(bucket)
@@ -107,10 +107,25 @@ class Update(Snapshot):
 
     def _make(self, bucket: bytes) -> None:
         self._environment.hold_handles()
-        self.opened[bucket] = self._environment.open_database(self._txn, bucket, create=True)
+        try:
+            self.opened[bucket] = self._environment.open_database(self._txn, bucket, create=True)
+        except lmdb.IncompatibleError as error:
+            raise UnsupportedBucket("the main database sorts its keys in a way that allows no buckets") from error
+
+    def _check_name(self, bucket: bytes) -> None:
+        try:
+            self.check(bucket)
+        except NoSuchBucket as error:
+            name = bucket.decode("utf-8", "backslashreplace")
+            raise InvalidBucketName(f"the main database has a key {name!r}: a bucket needs another name") from error
 
 
-def check_value(value: object) -> None:
-    """Raise TypeError for None, which lmdb would take for b""; for anything else that is not bytes it does so itself."""
+def check_value(bucket: bytes, value: bytes) -> None:
+    """Raise TypeError for None, which lmdb would take for b""; for anything else that is not bytes it does so itself.
+
+    Raises MalformedData for a value of the main database that could not be told from the record of a bucket.
+    """
     if value is None:
         raise TypeError("a value is bytes, not None: delete removes a key")
+    if bucket == MAIN and is_record(value):
+        raise MalformedData("in the main database these 48 bytes would stand for a bucket: keep them in a bucket")

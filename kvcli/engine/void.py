@@ -89,6 +89,10 @@ class Emptiness(Snapshot):
         """See Update.delete."""
         return self.has(bucket, key)
 
+    def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
+        """Lose: whoever saw another store saw no key of this one."""
+        return False
+
     def create(self, bucket: bytes) -> bool:
         """Make none: a command that makes no store makes no bucket either."""
         return False

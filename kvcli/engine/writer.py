@@ -14,7 +14,7 @@ from __future__ import annotations
 from _queue import SimpleQueue
 from _thread import TIMEOUT_MAX, allocate_lock, start_new_thread
 
-from kvcli.errors import Busy
+from kvcli.errors import Busy, Full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Writer:
 
     def _post(self, call: Call) -> None:
         if not self._serving.locked():
-            start_new_thread(self._serve, ())  # One too many ends at once.
+            start_thread(self._serve)  # One too many ends at once.
         self._calls.append(call)
         self._wake.put(True)
 
@@ -125,3 +125,11 @@ class Writer:
                 self._calls[0].run()
                 del self._calls[0]
         self._serving.release()
+
+
+def start_thread(work: Callable[[], None]) -> None:
+    """Start a thread. Raises Full where the system gives none."""
+    try:
+        start_new_thread(work, ())
+    except RuntimeError as error:
+        raise Full("the system gave no thread: raise ulimit -u or -v, or lower -s") from error
