@@ -51,7 +51,7 @@ class Cas:
     @classmethod
     def of(cls, snapshot: Snapshot, bucket: Bucket, key: str, raw: bytes) -> Self:
         """Make a handle of what a transaction that is running sees."""
-        return cls(bucket, key, snapshot.identity(), snapshot.revision, snapshot.get(bucket.name, raw))
+        return cls(bucket, key, snapshot.identity(), snapshot.seen, snapshot.get(bucket.name, raw))
 
     def current(self) -> bytes | None:
         """Give the value that this handle saw, None if the key was absent (atomics.wit, `current`)."""
@@ -133,8 +133,7 @@ def compare_and_set_in(
 def lost(update: Update, bucket: Bucket, key: str, raw: bytes) -> CasFailed:
     """Make the error of a lost swap, with a handle for the next try."""
     value = update.get(bucket.name, raw)
-    # The transaction is given up, so what it saw is what the one before it left.
-    fresh = Cas(bucket, key, update.identity(), max(update.revision - 1, 0), value)
+    fresh = Cas(bucket, key, update.identity(), update.seen, value)
     return CasFailed(
         f"the swap of {key!r} was lost: the key changed meanwhile; look at its value and try again", fresh, value
     )

@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kvcli.engine.transaction import Snapshot, Span
+    from kvcli.engine.transaction import Span
     from kvcli.engine.update import Update
     from kvcli.store import Bucket
 
@@ -17,17 +17,14 @@ def get_many(bucket: Bucket, keys: Sequence[str]) -> list[tuple[str, bytes] | No
     """Get the pairs of `keys`, all from one snapshot: one answer per key, in the order asked, None for an absent key."""
     raws = [bucket.raw(key) for key in keys]
 
-    def work(snapshot: Snapshot) -> list[bytes | None]:
-        return [snapshot.get(bucket.name, raw) for raw in raws]
-
-    values = bucket.store.read(work)
+    values = bucket.store.read(lambda snapshot: snapshot.get_many(bucket.name, raws))
     return [None if value is None else (key, value) for key, value in zip(keys, values, strict=True)]
 
 
 def set_many(bucket: Bucket, key_values: Iterable[tuple[str, bytes]]) -> None:
     """Set all pairs, in their order; the last of equal keys wins. Raises InvalidKey, and then nothing is set."""
-    pairs = key_values if isinstance(key_values, list | tuple) else list(key_values)  # Written again if the map grows.
-    bucket.store.write(lambda update: update.put_many(bucket.name, pairs, bucket.raw))
+    pairs = [(bucket.raw(key), value) for key, value in key_values]
+    bucket.store.write(lambda update: update.put_many(bucket.name, pairs, bucket.check))
 
 
 def delete_many(bucket: Bucket, keys: Sequence[str]) -> int:

@@ -26,7 +26,8 @@ KvError
     │   └── StoreReplaced
     ├── Busy
     ├── HandleConsumed
-    └── CommandFailed
+    ├── CommandFailed
+    └── BatchFailed
 
 A missing key is an answer (None), not an error; NoSuchKey is raised only where a command says a key must exist.
 """
@@ -247,3 +248,17 @@ class CommandFailed(Other):
         """Carry the exit code."""
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class BatchFailed(Other):
+    """Operations of a batch failed: some of them, or the one that ended it, whose code and exit code these are then."""
+
+    code = "batch-failed"
+    exit_code = 4
+
+    def __init__(self, message: str, failure: KvError | None = None) -> None:
+        """Take over from `failure`. What is usage on a command line is malformed data in a batch."""
+        super().__init__(message)
+        if failure is not None:
+            self.code = failure.code
+            self.exit_code = MalformedData.exit_code if isinstance(failure, InvalidArgument) else failure.exit_code

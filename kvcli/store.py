@@ -143,9 +143,9 @@ class Store:
         """Run `work` on one consistent snapshot; see Engine.read."""
         return self._engine.read(work)
 
-    def write(self, work: Callable[[Update], Answer]) -> Answer:
+    def write(self, work: Callable[[Update], Answer], meanwhile: Callable[[], object] | None = None) -> Answer:
         """Run `work` in one durable write transaction; see Engine.write."""
-        return self._engine.write(work, self.lock_timeout)
+        return self._engine.write(work, self.lock_timeout, meanwhile)
 
     def close(self) -> None:
         """Close. The last one of a process to close a folder closes its files."""
@@ -233,6 +233,10 @@ class Bucket:
         """Give the bytes of a key. Raises InvalidKey unless they are 1 to 511."""
         return key_bytes(key, self.store.key_bytes_max)
 
+    def check(self, raw: bytes) -> None:
+        """Raise InvalidKey unless these can be the bytes of a key."""
+        check_key(raw, self.store.key_bytes_max)
+
     def _keys(self, span: Span, count: int) -> list[bytes]:
         return self.store.read(lambda snapshot: snapshot.keys(self.name, span, count))
 
@@ -259,11 +263,17 @@ def key_bytes(key: str, limit: int = KEY_BYTES_MAX) -> bytes:
         raw = key.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise InvalidKey("the key holds a lone surrogate, which is no UTF-8") from error
+    if not 0 < len(raw) <= limit:
+        check_key(raw, limit)
+    return raw
+
+
+def check_key(raw: bytes, limit: int) -> None:
+    """Raise InvalidKey unless these are 1 to `limit` bytes."""
     if not raw:
         raise InvalidKey("the key is empty: a key has 1 to 511 bytes")
     if len(raw) > limit:
         raise InvalidKey(f"the key has {len(raw)} bytes: a key has 1 to {limit}")
-    return raw
 
 
 def as_text(raw: bytes) -> str:

@@ -23,6 +23,7 @@ ROOMS = (
     "kvcli.store",
     "kvcli.atomics",
     "kvcli.batch",
+    "kvcli.operations",
     "kvcli.wit",
     "kvcli.commands",
     "kvcli.cli",
@@ -35,8 +36,9 @@ SLOW = {
     *("contextlib", "functools", "threading", "logging", "argparse", "subprocess", "hashlib", "tempfile", "shutil"),
 }
 COLD = (
-    *("kvcli.cli.app", "kvcli.cli.root", "kvcli.cli.keys", "kvcli.cli.places", "kvcli.cli.grammar"),
+    *("kvcli.cli.app", "kvcli.cli.root", "kvcli.cli.keys", "kvcli.cli.places", "kvcli.cli.data", "kvcli.cli.grammar"),
     *("kvcli.cli.encoding", "kvcli.cli.screen", "kvcli.engine.creation", "kvcli.token", "kvcli.wit"),
+    *("kvcli.operations", "kvcli.commands.batch"),
 )
 FUNCTION_LINES_MAX, FILE_LINES_MAX = 40, 300
 

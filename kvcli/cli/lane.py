@@ -15,6 +15,7 @@ HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
     "exists": (("key",), 1, {}, {}),
     "delete": (("keys",), 1, {}, {}),
     "incr": (("key", "delta"), 1, {}, {}),
+    "batch": (("file",), 0, {"--results": "results"}, {"--atomic": "atomic", "--keep-going": "keep_going"}),
     "list": (
         (),
         0,

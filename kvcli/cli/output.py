@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from kvcli.commands import Listing, Record, Table
+from kvcli.commands import Listing, Record, Stream, Table
 from kvcli.errors import KvError
 
 TYPE_CHECKING = False
@@ -23,12 +23,14 @@ class Output:
         self.json = json
         self.terminal = sys.stdout is not None and sys.stdout.isatty()
 
-    def show(self, answer: Record | Listing | Table) -> int:
+    def show(self, answer: Record | Listing | Table | Stream) -> int:
         """Print an answer and give its exit code."""
         if isinstance(answer, Record):
             return self._show_record(answer)
         if isinstance(answer, Listing):
             return self._show_listing(answer)
+        if isinstance(answer, Stream):
+            return self._show_stream(answer)
         return self._show_table(answer)
 
     def complain(self, error: KvError) -> int:
@@ -96,6 +98,18 @@ class Output:
         if listing.limited:
             self._show_cursor(listing.cursor)
         return 0
+
+    def _show_stream(self, stream: Stream) -> int:
+        for page in stream.pages:
+            self._write(self._safe(page, json=stream.json))
+        return self.complain(stream.error) if stream.error is not None else 0
+
+    def _safe(self, page: bytes, *, json: bool) -> bytes:
+        if not self.terminal:
+            return page
+        from kvcli.cli.screen import escape_json, escape_text
+
+        return escape_json(page) if json else escape_text(page)
 
     def _page_encoder(self) -> Callable[[list[tuple[bytes, bytes | None]], Listing, bool], bytes]:
         if self.json:

@@ -29,6 +29,11 @@ def escape_text(value: bytes) -> bytes:
     return "\n".join([escape_line(line) for line in _decode(value).split("\n")]).encode("utf-8", "backslashreplace")
 
 
+def escape_json(lines: bytes) -> bytes:
+    """Leave nothing in lines of JSON that could act on a terminal. Such characters stand in strings only, so JSON it stays."""
+    return "".join([char if " " <= char <= "~" or char == "\n" else _in_json(char) for char in lines.decode()]).encode()
+
+
 def escape_page(page: list[tuple[bytes, bytes | None]], _listing: Listing, _terminal: bool) -> bytes:
     """Escape a page of a listing: one key a line, or key and value beside each other."""
     lines = ["  ".join([escape_line(_decode(part)) for part in pair if part is not None]) for pair in page]
@@ -65,6 +70,11 @@ def _cell(value: object) -> str:
 
 def _decode(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
+
+
+def _in_json(char: str) -> str:
+    units = char.encode("utf-16-be")
+    return "".join([f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)])
 
 
 def _escaped(char: str) -> str:

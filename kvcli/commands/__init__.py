@@ -76,13 +76,28 @@ class Table:
         self.tall = tall
 
 
-def load(name: str) -> Callable[..., Record | Listing | Table]:
+class Stream:
+    """Text that comes in pages of whole lines: JSON, or another format. `error` says after the last one what failed."""
+
+    __slots__ = ("error", "json", "pages")
+
+    def __init__(self, pages: Iterator[bytes], *, json: bool = True) -> None:
+        """Hold what makes the pages."""
+        self.pages = pages
+        self.json = json
+        self.error: KvError | None = None
+
+
+Answer = Record | Listing | Table | Stream
+
+
+def load(name: str) -> Callable[..., Answer]:
     """Import one command, and no other."""
     module = __import__(f"kvcli.commands.{name}", fromlist=["run"])
-    run: Callable[..., Record | Listing | Table] = module.run
+    run: Callable[..., Answer] = module.run
     return run
 
 
-def run(invocation: Invocation, context: Context) -> Record | Listing | Table:
+def run(invocation: Invocation, context: Context) -> Answer:
     """Run what was typed."""
     return load(invocation.command)(context, **invocation.arguments)

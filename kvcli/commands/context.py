@@ -46,6 +46,7 @@ class Context:
         self._confirm = confirm
         self._location: Location | None = None
         self._store: Store | None = None
+        self._writable = False
 
     @property
     def location(self) -> Location:
@@ -70,6 +71,8 @@ class Context:
         """
         if self.read_only:
             raise ReadOnly("this command writes: leave --read-only out")
+        if self._writable and self._store is not None:
+            return self._store
         self.close()
         engine = self._connect()
         if engine is None and make:
@@ -77,6 +80,7 @@ class Context:
                 check()
             create(self.location.path)
             engine = self._connect()
+        self._writable = engine is not None
         return self._keep(engine or self._void())
 
     def bucket_to_read(self) -> Bucket:
@@ -108,11 +112,16 @@ class Context:
             raise OSError(errno.EBADF, "stdin is closed", "stdin")
         return sys.stdin.buffer
 
+    def input(self, file: str) -> int:
+        """Give the descriptor of a file to read from, or of standard input for `-`; it stays open."""
+        return self.stdin().fileno() if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+
     def close(self) -> None:
         """Close what was opened."""
         if self._store is not None:
             self._store.close()
             self._store = None
+            self._writable = False
 
     def _connect(self) -> Engine | None:
         return connect(self.location.path, writable=True, adopt=self.adopt, durability=self.durability)

@@ -45,18 +45,13 @@ def run(
 
 def span_of(prefix: str | None, start: str | None = None, end: str | None = None, *, reverse: bool = False) -> Span:
     """Give the keys that start with `prefix`, within `start` and `end`."""
-    low, high = _raw(prefix), after_prefix(_raw(prefix))
+    span = Span.starting(_raw(prefix))
+    span.reverse = reverse
     if start is not None:
-        low = max(low, _raw(start))
+        span.low = max(span.low, _raw(start))
     if end is not None:
-        high = _raw(end) if high is None else min(high, _raw(end))
-    return Span(low, high, reverse)
-
-
-def after_prefix(prefix: bytes) -> bytes | None:
-    """Give the first key after all that start with `prefix`, None if there can be none."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
+        span.high = _raw(end) if span.high is None else min(span.high, _raw(end))
+    return span
 
 
 def _raw(text: str | None) -> bytes:

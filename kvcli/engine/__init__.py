@@ -29,10 +29,13 @@ class Engine:
         """Run `work` on one consistent snapshot."""
         raise NotImplementedError
 
-    def write(self, work: Callable[[Update], Answer], lock_timeout: float) -> Answer:
+    def write(
+        self, work: Callable[[Update], Answer], lock_timeout: float, meanwhile: Callable[[], object] | None = None
+    ) -> Answer:
         """Run `work` in one write transaction and make it durable; all of it happens or nothing.
 
         `work` may run more than once (the map may have to grow), so it must not consume its input.
+        `meanwhile` may be run while what was written becomes durable.
         Raises Busy when the writer lock is not free within `lock_timeout` seconds.
         """
         raise NotImplementedError

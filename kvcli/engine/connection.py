@@ -88,13 +88,15 @@ class Connection(Engine):
         except (lmdb.Error, OSError) as error:
             raise _translated(error, environment.files.path) from error
 
-    def write(self, work: Callable[[Update], Answer], lock_timeout: float) -> Answer:
+    def write(
+        self, work: Callable[[Update], Answer], lock_timeout: float, meanwhile: Callable[[], object] | None = None
+    ) -> Answer:
         """See Engine.write."""
         environment = self._open_environment()
         if self.read_only:
             raise ReadOnly(f"{environment.files.path} was opened read-only: leave --read-only out")
         try:
-            return environment.write(work, lock_timeout, self._adopt)
+            return environment.write(work, lock_timeout, self._adopt, meanwhile)
         except (lmdb.Error, OSError) as error:
             raise _translated(error, environment.files.path) from error
 

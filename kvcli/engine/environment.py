@@ -111,11 +111,13 @@ class Environment:
         self._gate.alone(self._reopen)
         return True
 
-    def write(self, work: Callable[[Update], Answer], lock_timeout: float, adopt: bool) -> Answer:
+    def write(
+        self, work: Callable[[Update], Answer], lock_timeout: float, adopt: bool, meanwhile: Callable[[], object] | None
+    ) -> Answer:
         """Run `work` in one write transaction on the writer thread; see Engine.write."""
         self._check_process()
         writer = self._writer or self._start_writer()
-        return writer.run(lambda call: self._write_growing(call, work, adopt), lock_timeout)  # type: ignore[return-value]
+        return writer.run(lambda call: self._write_growing(call, work, adopt), lock_timeout, meanwhile)  # type: ignore[return-value]
 
     def _start_writer(self) -> Writer:
         from kvcli.engine.writer import Writer
@@ -149,7 +151,7 @@ class Environment:
             answer = work(update)
             if update.changed:
                 update.seal()
-                call.proceed()
+                call.settle()
             txn.commit()  # Also where nothing changed: that writes nothing, and lmdb's abort would wait for readers.
             if update.opened:
                 self.handles = {**self.handles, **update.opened}

@@ -12,6 +12,7 @@ from kvcli.errors import NoSuchBucket, UnsupportedBucket
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Self
 
     from kvcli.engine.environment import Environment
 
@@ -37,6 +38,12 @@ class Span:
         self.low = low
         self.high = high
         self.reverse = reverse
+
+    @classmethod
+    def starting(cls, prefix: bytes) -> Self:
+        """Span the keys that start with `prefix`."""
+        stem = prefix.rstrip(b"\xff")  # Nothing comes after what starts with these alone.
+        return cls(prefix, stem[:-1] + bytes([stem[-1] + 1]) if stem else None)
 
     def after(self, key: bytes) -> Span:
         """Give what is left of the span once `key` was seen."""
@@ -80,6 +87,11 @@ class Snapshot:
         """The id of the last transaction that this snapshot can see."""
         return self._txn.id()
 
+    @property
+    def seen(self) -> int:
+        """The revision of what this snapshot shows, for handles: who writes later has a higher one."""
+        return self.revision
+
     def identity(self) -> bytes:
         """Give the id of this store: random, and tied to its file."""
         known = self._environment.has(self._txn, PRIVATE)
@@ -94,6 +106,13 @@ class Snapshot:
         """Give the value of `key`, None if absent."""
         value = self._txn.get(key, db=self._database(bucket))
         return None if bucket == MAIN and value is not None and is_record(value) else value
+
+    def get_many(self, bucket: bytes, keys: list[bytes]) -> list[bytes | None]:
+        """Give the value of each key, None for an absent one."""
+        if bucket == MAIN:
+            return [self.get(bucket, key) for key in keys]
+        get, database = self._txn.get, self._database(bucket)
+        return [get(key, None, database) for key in keys]
 
     def has(self, bucket: bytes, key: bytes) -> bool:
         """Tell whether `key` exists, without reading its value."""

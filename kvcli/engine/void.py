@@ -26,9 +26,11 @@ class Void(Engine):
         """See Engine.read."""
         return work(Emptiness())
 
-    def write(self, work: Callable[[Update], Answer], lock_timeout: float) -> Answer:
+    def write(
+        self, work: Callable[[Update], Answer], lock_timeout: float, meanwhile: Callable[[], object] | None = None
+    ) -> Answer:
         """Let `work` find nothing to delete. Whoever wants to put something makes the store first."""
-        del lock_timeout  # There is no lock.
+        del lock_timeout, meanwhile  # There is no lock, and nothing takes time.
         return work(Emptiness())  # type: ignore[arg-type]
 
     def stat(self) -> dict[str, str | int]:
@@ -60,6 +62,10 @@ class Emptiness(Snapshot):
         """See Snapshot.get."""
         self.check(bucket)
         return None
+
+    def get_many(self, bucket: bytes, keys: list[bytes]) -> list[bytes | None]:
+        """See Snapshot.get_many."""
+        return [self.get(bucket, key) for key in keys]
 
     def has(self, bucket: bytes, key: bytes) -> bool:
         """See Snapshot.has."""

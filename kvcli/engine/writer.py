@@ -27,7 +27,7 @@ LOCK_SECONDS_MIN = 0.1  # To hand over takes a moment, also where the lock is fr
 class Call:
     """One piece of work on its way through the writer thread."""
 
-    __slots__ = ("_claim", "_claimed", "done", "ended", "error", "interrupted", "job", "result")
+    __slots__ = ("_claim", "_claimed", "done", "ended", "error", "interrupted", "job", "result", "worked")
 
     def __init__(self, job: Callable[[Call], object]) -> None:
         """Keep the job; nobody has claimed it yet."""
@@ -38,6 +38,8 @@ class Call:
         self.ended = False
         self.done = allocate_lock()
         self.done.acquire()
+        self.worked = allocate_lock()
+        self.worked.acquire()
         self._claim = allocate_lock()
         self._claimed = False
 
@@ -51,9 +53,17 @@ class Call:
         """Decide the call: true once, for the thread that got the lock or for the caller that gave up."""
         return self._claim.acquire(False)
 
-    def wait(self, lock_timeout: float) -> None:
+    def settle(self) -> None:
+        """Say that only the commit is left, if the caller still waits."""
+        self.proceed()
+        if self.worked.locked():  # The job may run again, where the map had to grow.
+            self.worked.release()
+
+    def wait(self, lock_timeout: float, meanwhile: Callable[[], object] | None) -> None:
         """Wait until the job is done; for its lock, at most so many seconds. Raises Busy."""
-        if self.done.acquire(timeout=lock_timeout):
+        if meanwhile is not None and self.worked.acquire(timeout=lock_timeout):
+            meanwhile()
+        elif self.done.acquire(timeout=lock_timeout if meanwhile is None else 0):
             return
         if self.claim():
             raise Busy(f"another process is writing; its lock was not free within {lock_timeout:g} s: try again")
@@ -68,6 +78,8 @@ class Call:
             self.error = error
         self.ended = True
         self.done.release()
+        if self.worked.locked():
+            self.worked.release()
 
 
 class GivenUp(Exception):
@@ -83,8 +95,12 @@ class Writer:
         self._wake: SimpleQueue[bool] = SimpleQueue()
         self._serving = allocate_lock()
 
-    def run(self, job: Callable[[Call], object], lock_timeout: float) -> object:
+    def run(
+        self, job: Callable[[Call], object], lock_timeout: float, meanwhile: Callable[[], object] | None = None
+    ) -> object:
         """Run `job` and give its result or raise its error. The job claims its call once it holds the writer lock.
+
+        `meanwhile` is run here when the job says that only its commit is left, which leaves this thread nothing to do.
 
         Raises Busy when the lock was not had within `lock_timeout` seconds; nothing was written then.
         KeyboardInterrupt leaves at once while waiting, and after the running transaction otherwise.
@@ -93,7 +109,7 @@ class Writer:
         call = Call(job)
         try:
             self._post(call)
-            call.wait(lock_timeout)
+            call.wait(lock_timeout, meanwhile)
         except BaseException:
             if not (call.claim() or call.ended):
                 call.interrupted = True

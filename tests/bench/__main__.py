@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import one_shot, puts, writers
+from tests.bench import batch, one_shot, puts, writers
 
-BENCHES = {"one-shot": one_shot.run, "puts": puts.run, "writers": writers.run}
+BENCHES = {"one-shot": one_shot.run, "batch": batch.run, "puts": puts.run, "writers": writers.run}
 
 
 def main(names: list[str]) -> int:

@@ -113,7 +113,7 @@ def test_keys_come_in_byte_order(bucket: Bucket) -> None:
 def test_walk_sees_every_key_once(bucket: Bucket, count: int) -> None:
     """Pages follow each other without a gap or a repetition, whatever the number of keys."""
     keys = [f"{number:06}" for number in range(count)]
-    bucket.store.write(lambda update: update.put_many(bucket.name, [(key, b"") for key in keys], bucket.raw))
+    set_many(bucket, [(key, b"") for key in keys])
     assert walk(bucket) == keys
 
 

@@ -1,0 +1,216 @@
+"""kvcli batch: JSON in, JSON out, at the speed of the engine."""
+
+from __future__ import annotations
+
+import gc
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from msgspec.json import Encoder
+
+from kvcli.commands import Stream
+from kvcli.errors import BatchFailed, InvalidArgument
+from kvcli.operations import Malformed, Sets
+from kvcli.operations.decoding import decode_block
+from kvcli.operations.lane import read_sets
+from kvcli.operations.lines import blocks
+from kvcli.operations.running import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import IO, Any
+
+    from kvcli.commands.context import Context
+    from kvcli.errors import KvError
+    from kvcli.operations import Operation
+    from kvcli.operations.lines import Block
+    from kvcli.operations.running import Fields
+    from kvcli.store import Store
+
+    Operations = list[Operation | Malformed | Sets]
+
+RESULTS = ("all", "errors", "none")
+CHUNK_OPERATIONS = 50_000  # In random order a smaller chunk writes most pages of a small store again and again.
+SPREAD_OPERATIONS = 16_000  # In a large one each operation may dirty a page of its own, and pages take memory.
+SMALL_STORE_BYTES = 256 << 20
+CHUNK_BYTES = 16 << 20
+PAGE_BYTES = 1 << 20
+GARBAGE_OBJECTS = 100_000
+
+encode_lines = Encoder().encode_lines
+
+
+class Rollback(Exception):
+    """Ends a transaction that is to leave nothing behind."""
+
+
+def run(
+    context: Context,
+    file: str = "-",
+    *,
+    keep_going: bool = False,
+    atomic: bool = False,
+    chunk: int | None = None,
+    results: str = "all",
+    dry_run: bool = False,
+) -> Stream:
+    """Run the operations of `file`, each with an answer, which is given once what it says is durable."""
+    if results not in RESULTS:
+        raise InvalidArgument(f"--results is one of {', '.join(RESULTS)}")
+    if chunk is not None and chunk < 1:
+        raise InvalidArgument("--chunk is at least 1")
+    if atomic and (keep_going or chunk is not None):
+        raise InvalidArgument(
+            "--atomic is one transaction, and ends with the first failure: no --chunk, no --keep-going"
+        )
+    gc.set_threshold(GARBAGE_OBJECTS)  # A chunk of many objects is no garbage, and looking costs a third of the time.
+    batch = Batch(context, keep_going=keep_going, chunk=1 if dry_run else chunk, results=results)
+    handle = context.input(file)
+    stream = batch.stream
+    stream.pages = batch.check(handle) if dry_run else batch.run_atomically(handle) if atomic else batch.run(handle)
+    return stream
+
+
+class Batch:
+    """One run: it turns input into pages of answers, and says at the end how it ended."""
+
+    def __init__(self, context: Context, *, keep_going: bool, chunk: int | None, results: str) -> None:
+        """Take what was asked for."""
+        self.stream = Stream(iter(()))
+        self._context = context
+        self._keep_going = keep_going
+        self._chunk = chunk
+        self._results = results
+        self._limit = chunk or CHUNK_OPERATIONS
+        self._count = 0
+        self._failed = 0
+        self._paused = False
+
+    def run(self, handle: int) -> Iterator[bytes]:
+        """Run chunk after chunk, a transaction each. While one becomes durable, the next is decoded if it is there."""
+        chunks = self._chunks(handle)
+        ahead: list[Operations] = []
+
+        def read_ahead() -> None:
+            if not self._paused:
+                ahead.extend(islice(chunks, 1))
+
+        while operations := ahead or list(islice(chunks, 1)):
+            ahead = []
+            answers, failure = self._run_chunk(operations[0], read_ahead)
+            yield from self._told(answers)
+            if failure is not None and not self._keep_going:
+                return self._fail(failure)
+        return self._sum_up()
+
+    def run_atomically(self, handle: int) -> Iterator[bytes]:
+        """Run everything in one transaction. Input may be slow, so all of it is there before the transaction begins."""
+        from tempfile import TemporaryFile
+
+        with TemporaryFile() as spool, TemporaryFile() as answers:
+            writes = makes = False
+            for operations in self._chunks(handle, spool):
+                malformed = [each for each in operations if isinstance(each, Malformed)]
+                if malformed:
+                    return self._fail(malformed[0].error)
+                writes |= any(each.writes for each in operations)
+                makes |= any(each.makes for each in operations)
+            store = self._open(writes=writes, makes=makes)
+            try:
+                (store.write if writes else store.read)(lambda txn: self._run_spooled(txn, store, spool, answers))
+            except Rollback as rollback:
+                answer, failure = rollback.args
+                yield from self._told([answer])
+                return self._fail(failure)
+            answers.seek(0)
+            while lines := answers.readlines(PAGE_BYTES):
+                yield b"".join(lines)
+        return None
+
+    def check(self, handle: int) -> Iterator[bytes]:
+        """Decode only, and tell what is malformed."""
+        program = Program(None, "", keep_going=True)  # type: ignore[arg-type]
+        for operations in self._chunks(handle):
+            bad = [(at, each) for at, each in enumerate(operations, self._count) if isinstance(each, Malformed)]
+            self._count += len(operations)
+            for at, each in bad:
+                yield from self._told(program.run(None, [each], at)[0], counted=True)
+                if not self._keep_going:
+                    return self._fail(each.error)
+        return self._sum_up()
+
+    def _chunks(self, handle: int, spool: IO[bytes] | None = None) -> Iterator[Operations]:
+        pending: Operations = []
+        count = start = 0
+        for block in blocks(handle, arrays=True):
+            if spool is not None:
+                spool.write(block.text or b"".join(line.replace(b"\n", b" ") + b"\n" for line in block.lines))
+            more = self._decode(block)
+            pending += more
+            count += sum([len(each.pairs) if isinstance(each, Sets) else 1 for each in more])
+            self._paused = False
+            while self._chunk is not None and len(pending) >= self._chunk:
+                yield pending[: self._chunk]
+                del pending[: self._chunk]
+            full = self._chunk is None and (count >= self._limit or block.read - start >= CHUNK_BYTES)
+            self._paused = block.paused
+            if full or block.paused:
+                yield pending
+                pending, count, start = [], 0, block.read
+        if pending:
+            yield pending
+
+    def _decode(self, block: Block) -> Operations:
+        sets = read_sets(block) if self._chunk is None else None
+        return [*decode_block(block)] if sets is None else [sets]
+
+    def _run_chunk(self, operations: Operations, meanwhile: Callable[[], None]) -> tuple[list[Fields], KvError | None]:
+        if all(isinstance(each, Malformed) for each in operations):
+            return Program(None, "", keep_going=self._keep_going).run(None, operations, self._count)  # type: ignore[arg-type]
+        writes, makes = any(each.writes for each in operations), any(each.makes for each in operations)
+        store = self._open(writes=writes, makes=makes)
+        program = self._program(store)
+
+        def work(txn: Any) -> tuple[list[Fields], KvError | None]:
+            return program.run(txn, operations, self._count)
+
+        answered = store.write(work, meanwhile) if writes else store.read(work)
+        if self._chunk is None:
+            large = int(store.stat()["bytes"]) > SMALL_STORE_BYTES
+            self._limit = SPREAD_OPERATIONS if large else CHUNK_OPERATIONS
+        return answered
+
+    def _run_spooled(self, txn: Any, store: Store, spool: IO[bytes], answers: IO[bytes]) -> None:
+        program = self._program(store)
+        self._count = 0  # From the start, also when the map had to grow.
+        spool.seek(0)
+        answers.seek(0)
+        answers.truncate()
+        for block in blocks(spool.fileno()):
+            told, failure = program.run(txn, self._decode(block), self._count)
+            if failure is not None:
+                self._count += len(told) - 1
+                raise Rollback(told[-1], failure)
+            answers.writelines(self._told(told))
+
+    def _open(self, *, writes: bool, makes: bool) -> Store:
+        return self._context.store_to_write(make=makes) if writes else self._context.store_to_read()
+
+    def _program(self, store: Store) -> Program:
+        context = self._context
+        return Program(store, context.bucket_name, create=context.create, keep_going=self._keep_going)
+
+    def _told(self, answers: list[Fields], *, counted: bool = False) -> Iterator[bytes]:
+        bad = [answer for answer in answers if not answer["ok"]]
+        self._failed += len(bad)
+        self._count += 0 if counted else len(answers)
+        told = {"all": answers, "errors": bad, "none": []}[self._results]
+        if told:
+            yield encode_lines(told)
+
+    def _fail(self, failure: KvError) -> None:
+        self.stream.error = BatchFailed(str(failure), failure)
+
+    def _sum_up(self) -> None:
+        if self._failed:
+            self.stream.error = BatchFailed(f"{self._failed} of {self._count} operations failed")

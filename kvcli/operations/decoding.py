@@ -1,0 +1,183 @@
+"""Decoding: a line of JSON to an operation, or to what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from binascii import Error, a2b_base64
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from kvcli.errors import KvError, MalformedData
+from kvcli.operations import (
+    TAGS,
+    AnyOperation,
+    Cas,
+    Delete,
+    DeleteMany,
+    Exists,
+    Get,
+    GetMany,
+    Incr,
+    List,
+    Malformed,
+    Operation,
+    Set,
+    SetMany,
+)
+from kvcli.operations.lines import LINE_BYTES_MAX, TOO_LONG, UNCLOSED, Block
+
+decode = msgspec.json.Decoder(AnyOperation).decode
+decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+ESCAPED = re.compile(rb"\\.", re.DOTALL)
+TEXTS = {"key", "value", "new", "expect", "prefix", "keys"}
+HINT = "; one object a line: jq -c makes that of others"
+NAMES = ", ".join(TAGS.values())
+FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
+
+
+def decode_block(block: Block) -> list[Operation | Malformed]:
+    """Decode all lines of a block, blank ones left out."""
+    lines = block.lines if all(block.lines) else [line for line in block.lines if line]
+    try:
+        found: list[Operation | Malformed] = [decode(line) for line in lines]
+    except FAILURES:
+        found = []
+    quotes = sum([line.count(b'"') for line in lines])
+    if found and quotes in {sum([QUOTES[type(each)] for each in found]), sum(map(_quotes, found))}:
+        return found
+    numbered = enumerate(block.lines, block.number)  # One by one, then, to say which.
+    return [decode_line(line, f"{block.unit} {at}") for at, line in numbered if line and not line.isspace()]
+
+
+def decode_line(line: bytes, place: str) -> Operation | Malformed:
+    """Decode one line; `place` is what to call it in an error."""
+    fields: dict[str, Any] = {}
+    try:
+        if line is TOO_LONG or line is UNCLOSED:
+            raise MalformedData(_unreadable(line))
+        try:
+            operation: Operation = decode(line)
+        except msgspec.ValidationError:  # It may be a form of it with base64.
+            fields = _fields(line)
+            operation = _convert(fields)
+        if _quotes(operation) != _bare(line).count(b'"'):
+            _check_names(line)
+    except FAILURES as error:
+        return _malformed(f"{place}: {_reason(error, line)}", fields)
+    except KvError as error:
+        return _malformed(f"{place}: {error}", fields)
+    return operation
+
+
+def _unreadable(line: bytes) -> str:
+    return f"longer than {LINE_BYTES_MAX} bytes" if line is TOO_LONG else "the input ends inside of the array"
+
+
+def _reason(error: Exception, line: bytes) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} of a text is no UTF-8; bytes go into fields that end in _b64"
+    text = str(error)
+    if isinstance(error, msgspec.ValidationError):
+        return f"{text}; op is one of {NAMES}" if "$.op" in text else text
+    if "truncated" in text and b"\\ud" in line.lower():
+        return "a lone surrogate is no character"
+    return text + (HINT if len(line.strip()) < 3 or "truncated" in text else "")
+
+
+def _malformed(message: str, fields: dict[str, Any]) -> Malformed:
+    op = fields.get("op")
+    return Malformed(MalformedData(message), op if op in TAGS.values() else None, fields.get("id", UNSET))
+
+
+def _fields(line: bytes) -> dict[str, Any]:
+    """Decode an object whatever its fields are; the id stays as it came."""
+    fields: dict[str, Any] = msgspec.json.decode(line)
+    if not isinstance(fields, dict):
+        raise MalformedData('expected an object, such as {"op":"get","key":"a"}')
+    if "id" in fields:
+        fields["id"] = decode_raw(line)["id"]
+    return fields
+
+
+def _convert(fields: dict[str, Any]) -> Operation:
+    plain = {name: value for name, value in fields.items() if name != "id"}
+    if isinstance(plain.get("items"), list):
+        plain["items"] = [_with_text(item) if isinstance(item, dict) else item for item in plain["items"]]
+    operation: Operation = msgspec.convert(_with_text(plain), AnyOperation)
+    operation.id = fields.get("id", UNSET)
+    return operation
+
+
+def _with_text(fields: dict[str, Any]) -> dict[str, Any]:
+    """Put texts where base64 was."""
+    result = dict(fields)
+    for name in [name for name in fields if name.endswith("_b64") and name[:-4] in TEXTS]:
+        if name[:-4] in fields:
+            raise MalformedData(f"both `{name[:-4]}` and `{name}`")
+        value = result.pop(name)
+        result[name[:-4]] = [_text(each, name) for each in value] if name == "keys_b64" else _text(value, name)
+    return result
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedData(f"`{name}` is base64 text")
+    try:
+        return a2b_base64(value, strict_mode=True).decode("utf-8", "surrogateescape")
+    except (Error, ValueError) as error:
+        raise MalformedData(f"`{name}` is no base64") from error
+
+
+def _check_names(line: bytes) -> None:
+    """Refuse an object that names a field twice: msgspec, as most decoders, would take the last."""
+
+    def check(pairs: list[tuple[str, object]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(names) != len(set(names)):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise MalformedData(f"`{twice}` is there twice")
+
+    json.loads(line, object_pairs_hook=check, parse_int=str, parse_float=str)
+
+
+def _bare(line: bytes) -> bytes:
+    return ESCAPED.sub(b"", line) if b"\\" in line else line
+
+
+# How many quotation marks an operation has in which no field stands twice, without those that only some have. To count
+# them costs next to nothing; only what has another number is read again, name by name.
+QUOTES: dict[type, int] = {
+    Get: 8,
+    Set: 12,
+    Delete: 8,
+    Exists: 8,
+    Incr: 8,
+    Cas: 12,
+    List: 4,
+    GetMany: 6,
+    SetMany: 6,
+    DeleteMany: 6,
+}
+
+
+def _quotes(operation: Any) -> int:
+    """Give the least number of quotation marks with which the operation can be written."""
+    count = QUOTES[type(operation)]
+    if operation.bucket is not None:
+        count += 4
+    if operation.id is not UNSET:
+        count += 2 + bytes(operation.id).count(b'"')
+    if isinstance(operation, SetMany):
+        return count + 8 * len(operation.items)
+    if isinstance(operation, GetMany | DeleteMany):
+        return count + 2 * len(operation.keys)
+    if isinstance(operation, Cas):
+        return count + (2 if operation.expect is None else 4)
+    if isinstance(operation, Incr) and operation.delta != 1:
+        return count + (4 if isinstance(operation.delta, str) else 2)
+    return count

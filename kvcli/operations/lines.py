@@ -1,0 +1,164 @@
+"""Lines: input as it comes, cut into lines or into the elements of one JSON array, none held longer than it must be."""
+
+from __future__ import annotations
+
+import os
+import re
+from select import POLLIN, poll
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE_BYTES = 1 << 20
+LINE_BYTES_MAX = 64 << 20
+ELEMENT_BYTES_MAX = 16 << 20
+TOO_LONG = b"too long"  # By identity: stands for a line of more than LINE_BYTES_MAX.
+UNCLOSED = b"unclosed"  # By identity: stands for the end that the array does not have.
+BOM = b"\xef\xbb\xbf"
+
+# A whole string, a lone quote (its string is not whole yet), or what nests.
+TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
+
+
+class Block:
+    """Some lines as they were read: what they are called, the number of the first, and whether input has paused after them."""
+
+    __slots__ = ("_lines", "number", "paused", "read", "text", "unit")
+
+    def __init__(self, unit: str, number: int, content: bytes | list[bytes], *, paused: bool, read: int) -> None:
+        """Hold them, in one piece or cut already. `unit` is line or element; `read` counts the bytes so far."""
+        self.unit = unit
+        self.number = number
+        self.text = content if isinstance(content, bytes) else b""
+        self._lines = content if isinstance(content, list) else None
+        self.paused = paused
+        self.read = read
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines, without their ends."""
+        if self._lines is None:
+            self._lines = self.text.split(b"\n")
+            if not self._lines[-1]:
+                del self._lines[-1]
+        return self._lines
+
+
+def blocks(handle: int, *, arrays: bool = False) -> Iterator[Block]:
+    """Read a file or pipe and give its lines in blocks, as they come; `arrays`: or the elements of JSON arrays.
+
+    Memory is bounded: TOO_LONG stands for a line that is longer than any may be.
+    """
+    cut: _Lines | _Elements | None = None
+    read, number = 0, 1
+    for piece, paused in _pieces(handle):
+        read += len(piece)
+        if cut is None:
+            piece = piece.removeprefix(BOM)  # noqa: PLW2901 - it is not a part of the text
+            cut = _Elements() if arrays and piece.lstrip()[:1] == b"[" else _Lines()
+        content = cut.feed(piece)
+        if content or paused:
+            yield Block(cut.unit, number, content, paused=paused, read=read)
+        number += content.count(b"\n") if isinstance(content, bytes) else len(content)
+    if cut is not None and (content := cut.end()):
+        yield Block(cut.unit, number, content, paused=True, read=read)
+
+
+def _pieces(handle: int) -> Iterator[tuple[bytes, bool]]:
+    coming = poll()
+    coming.register(handle, POLLIN)
+    while True:
+        try:
+            piece = os.read(handle, PIECE_BYTES)
+        except BlockingIOError:
+            coming.poll()
+            continue
+        if not piece:
+            return
+        yield piece, not coming.poll(0)
+
+
+class _Lines:
+    """Cuts at newlines."""
+
+    unit = "line"
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []
+        self._bytes = 0
+
+    def feed(self, piece: bytes) -> bytes | list[bytes]:
+        """Give all lines that are whole now."""
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            self._keep(piece)
+            return b""
+        if self._bytes > LINE_BYTES_MAX:
+            content: bytes | list[bytes] = [TOO_LONG, *piece[:end].split(b"\n")[1:-1]]
+        else:
+            content = b"".join([*self._pending, piece[:end]])
+        self._pending.clear()
+        self._bytes = 0
+        self._keep(piece[end:])
+        return content
+
+    def end(self) -> bytes | list[bytes]:
+        """Give the last line, which no newline ends."""
+        return [TOO_LONG] if self._bytes > LINE_BYTES_MAX else b"".join(self._pending)
+
+    def _keep(self, part: bytes) -> None:
+        self._bytes += len(part)
+        self._pending.append(part)
+        if self._bytes > LINE_BYTES_MAX:
+            self._pending.clear()
+
+
+class _Elements:
+    """Cuts JSON arrays at the commas between their elements. What is wrong inside one, its decoder tells."""
+
+    unit = "element"
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._at = 0  # Where to look on: what stands before was looked at.
+        self._depth = 0
+        self._over = False
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Give all elements that are whole now."""
+        if self._over:
+            return []
+        self._buffer += piece
+        elements: list[bytes] = []
+        start = 0
+        for token in TOKEN.finditer(self._buffer, self._at):
+            mark = token[0]
+            if mark == b'"':
+                break
+            self._at = token.end()
+            if len(mark) == 1:
+                start = self._step(mark, start, elements)
+        self._buffer, self._at = self._buffer[start:], max(self._at - start, 0)
+        if len(self._buffer) > ELEMENT_BYTES_MAX:
+            self._buffer, self._over = b"", True  # Where the next one starts cannot be told any more.
+            elements.append(TOO_LONG)
+        return elements
+
+    def end(self) -> list[bytes]:
+        """Give what is left, which is one too few or too many."""
+        if self._depth:
+            return [UNCLOSED]
+        return [self._buffer] if self._buffer.strip() else []
+
+    def _step(self, mark: bytes, start: int, elements: list[bytes]) -> int:
+        """Take one mark, and give where the element that is being read starts."""
+        before = self._depth
+        self._depth = max(before + (mark in b"[{") - (mark in b"]}"), 0)
+        outermost = before + (mark in b"[{") == 1
+        if not outermost or mark == b"}":
+            return start
+        element = self._buffer[start : self._at - 1]
+        if element.strip() or mark == b",":
+            elements.append(element)
+        return self._at

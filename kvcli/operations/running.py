@@ -1,0 +1,274 @@
+"""Running: operations inside one transaction, each with its answer. What fails changes nothing, and those before it stay."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from collections.abc import Callable, Iterator
+from itertools import count, groupby, repeat
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from kvcli import cursor as cursors
+from kvcli.atomics import S64_MAX, S64_MIN, compare_and_set_in, increment_in, parse_s64, swap_in
+from kvcli.atomics import Cas as Handle
+from kvcli.engine.transaction import Span
+from kvcli.errors import (
+    AccessDenied,
+    CasFailed,
+    IntegerOverflow,
+    InvalidArgument,
+    KvError,
+    MalformedData,
+    NoSuchBucket,
+    NotAnInteger,
+)
+from kvcli.operations import (
+    TAGS,
+    Cas,
+    Delete,
+    DeleteMany,
+    Exists,
+    Get,
+    GetMany,
+    Incr,
+    List,
+    Malformed,
+    Operation,
+    Set,
+    SetMany,
+    Sets,
+)
+from kvcli.store import Bucket, bucket_name, new_bucket_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kvcli.engine.transaction import Snapshot
+    from kvcli.engine.update import Update
+    from kvcli.store import Store
+
+Fields = dict[str, object]
+FAILURES = (AccessDenied, CasFailed, IntegerOverflow, InvalidArgument, MalformedData, NoSuchBucket, NotAnInteger)
+KIND_AND_BUCKET = attrgetter("__class__", "bucket")
+
+
+class Program:
+    """Operations that run one after the other: in which buckets, and whether they go on after a failure."""
+
+    def __init__(self, store: Store, bucket: str, *, create: bool = False, keep_going: bool = False) -> None:
+        """`bucket` is that of operations that name none; `create` makes those that are missing."""
+        self._store = store
+        self._bucket = bucket
+        self._create = create
+        self._keep_going = keep_going
+
+    def run(
+        self, txn: Any, operations: Sequence[Operation | Malformed | Sets], first: int
+    ) -> tuple[list[Fields], KvError | None]:
+        """Run operations, the first of which is number `first`; give their answers, and the first failure if any.
+
+        Unless it keeps going, a failure ends it, and its answer is the last.
+        """
+        answers: list[Fields] = []
+        failure: KvError | None = None
+        for (kind, _), group in groupby(operations, KIND_AND_BUCKET):
+            alike: list[Any] = list(group)
+            if kind is Sets:
+                if self._run_sets(txn, alike, first, answers):
+                    continue
+                alike = [each for sets in alike for each in sets.each()]
+            elif kind in FAST and len(alike) > 1 and self._run_alike(txn, kind, alike, first, answers):
+                continue
+            for operation in alike:
+                answer, error = self._run_one(txn, operation, first + len(answers))
+                answers.append(answer)
+                failure = failure or error
+                if error is not None and not self._keep_going:
+                    return answers, failure
+        return answers, failure
+
+    def _run_sets(self, txn: Any, alike: list[Sets], first: int, answers: list[Fields]) -> bool:
+        """Run what came by the express lane; false, and nothing is written, where one of the pairs is wrong."""
+        pairs = alike[0].pairs if len(alike) == 1 else [pair for sets in alike for pair in sets.pairs]
+        at = first + len(answers)
+        try:
+            bucket = self._open(txn, Set(key="", value=""))
+            txn.put_many(bucket.name, pairs, bucket.check)
+        except FAILURES:
+            return False
+        answers += [{"i": number, "op": "set", "ok": True} for number in range(at, at + len(pairs))]
+        return True
+
+    def _run_alike(self, txn: Any, kind: type, alike: list[Any], first: int, answers: list[Fields]) -> bool:
+        """Run operations of one kind in one bucket faster; false where one of them fails: one by one, then."""
+        at = first + len(answers)
+        try:
+            fields = FAST[kind](txn, self._open(txn, alike[0]), alike)
+        except FAILURES:
+            return False  # Nothing is written: all is looked at before.
+        if not any(each.id is not UNSET for each in alike):
+            op = TAGS[kind]
+            answers += [
+                {"i": number, "op": op, "ok": True, **more}
+                for number, more in zip(range(at, at + len(alike)), fields, strict=False)
+            ]
+        else:
+            numbered = zip(count(at), alike, fields, strict=False)
+            answers += [answered(number, each, more) for number, each, more in numbered]
+        return True
+
+    def _run_one(self, txn: Any, operation: Operation | Malformed, number: int) -> tuple[Fields, KvError | None]:
+        if isinstance(operation, Malformed):
+            return failed(number, operation, operation.error), operation.error
+        try:
+            return answered(number, operation, RUN[type(operation)](txn, self._open(txn, operation), operation)), None
+        except FAILURES as error:
+            return failed(number, operation, error), error
+
+    def _open(self, txn: Any, operation: Operation) -> Bucket:
+        name = self._bucket if operation.bucket is None else operation.bucket
+        bucket = Bucket(self._store, bucket_name(name))
+        if self._create and operation.writes:
+            txn.create(new_bucket_name(name))
+        return bucket
+
+
+def answered(number: int, operation: Operation, fields: Fields) -> Fields:
+    """Make the answer of an operation that was done."""
+    if operation.id is UNSET:
+        return {"i": number, "op": TAGS[type(operation)], "ok": True, **fields}
+    return {"i": number, "id": operation.id, "op": TAGS[type(operation)], "ok": True, **fields}
+
+
+def failed(number: int, operation: Operation | Malformed, error: KvError) -> Fields:
+    """Make the answer of an operation that changed nothing; a swap that was lost tells what it lost to."""
+    answer: Fields = {"i": number}
+    if operation.id is not UNSET:
+        answer["id"] = operation.id
+    op = operation.op if isinstance(operation, Malformed) else TAGS[type(operation)]
+    if op is not None:
+        answer["op"] = op
+    message = str(error).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    answer |= {"ok": False, "error": {"code": error.code, "message": message}}
+    if isinstance(error, CasFailed):
+        answer |= {**_found(error.value), "token": error.cas.token()}
+    return answer
+
+
+def _get(txn: Snapshot, bucket: Bucket, operation: Get) -> Fields:
+    raw = bucket.raw(operation.key)
+    if not operation.token:
+        return _found(txn.get(bucket.name, raw))
+    handle = Handle.of(txn, bucket, operation.key, raw)
+    return {**_found(handle.current()), "token": handle.token()}
+
+
+def _get_alike(txn: Snapshot, bucket: Bucket, alike: list[Get]) -> Iterator[Fields]:
+    if any(each.token for each in alike):
+        return iter([_get(txn, bucket, each) for each in alike])
+    return map(_found, txn.get_many(bucket.name, [bucket.raw(each.key) for each in alike]))
+
+
+def _set(txn: Update, bucket: Bucket, operation: Set) -> Fields:
+    txn.put(bucket.name, bucket.raw(operation.key), _bytes(operation.value))
+    return {}
+
+
+def _set_alike(txn: Update, bucket: Bucket, alike: list[Set]) -> Iterator[Fields]:
+    code = ("utf-8", "surrogateescape")
+    pairs = [(each.key.encode(*code), each.value.encode(*code)) for each in alike]  # _bytes, without the call.
+    txn.put_many(bucket.name, pairs, bucket.check)
+    return repeat({})
+
+
+def _delete(txn: Update, bucket: Bucket, operation: Delete) -> Fields:
+    txn.delete(bucket.name, bucket.raw(operation.key))
+    return {}
+
+
+def _exists(txn: Snapshot, bucket: Bucket, operation: Exists) -> Fields:
+    return {"exists": txn.has(bucket.name, bucket.raw(operation.key))}
+
+
+def _incr(txn: Update, bucket: Bucket, operation: Incr) -> Fields:
+    delta = operation.delta
+    number = parse_s64(delta.removeprefix("+").encode("utf-8", "surrogateescape")) if isinstance(delta, str) else delta
+    if number is None or not S64_MIN <= number <= S64_MAX:
+        raise MalformedData("`delta` is a decimal integer of 64 bits")
+    return {"value": str(increment_in(txn, bucket.name, bucket.raw(operation.key), number))}
+
+
+def _cas(txn: Update, bucket: Bucket, operation: Cas) -> Fields:
+    key, raw, new = operation.key, bucket.raw(operation.key), _bytes(operation.new)
+    if (operation.expect is UNSET) == (operation.token is UNSET):
+        raise MalformedData("cas has either `expect`, null for an absent key, or `token`")
+    if operation.token is not UNSET:
+        swap_in(txn, Handle.from_token(bucket, key, operation.token), raw, new)
+    else:
+        expected = None if operation.expect is None or operation.expect is UNSET else _bytes(operation.expect)
+        compare_and_set_in(txn, bucket, key, raw, expected, new)
+    return {}
+
+
+def _list(txn: Snapshot, bucket: Bucket, operation: List) -> Fields:
+    span = Span.starting(operation.prefix.encode("utf-8", "surrogateescape"))
+    if operation.cursor is not None:
+        span = span.after(cursors.unpack(operation.cursor))
+    page = txn.keys(bucket.name, span, operation.limit + 1)
+    keys = page[: operation.limit]
+    cursor = cursors.pack(keys[-1]) if len(page) > operation.limit else None
+    try:
+        return {"keys": [key.decode() for key in keys], "cursor": cursor}
+    except UnicodeDecodeError:
+        return {"keys_b64": [b2a_base64(key, newline=False).decode() for key in keys], "cursor": cursor}
+
+
+def _get_many(txn: Snapshot, bucket: Bucket, operation: GetMany) -> Fields:
+    raws = [bucket.raw(key) for key in operation.keys]
+    pairs = zip(raws, txn.get_many(bucket.name, raws), strict=True)
+    return {"items": [{**text("key", raw), **_found(value)} for raw, value in pairs]}
+
+
+def _set_many(txn: Update, bucket: Bucket, operation: SetMany) -> Fields:
+    pairs = [(bucket.raw(item.key), _bytes(item.value)) for item in operation.items]
+    txn.put_many(bucket.name, pairs, bucket.check)
+    return {}
+
+
+def _delete_many(txn: Update, bucket: Bucket, operation: DeleteMany) -> Fields:
+    for raw in [bucket.raw(key) for key in operation.keys]:
+        txn.delete(bucket.name, raw)
+    return {}
+
+
+def _found(value: bytes | None) -> Fields:
+    return {"found": False} if value is None else {"found": True, **text("value", value)}
+
+
+def text(name: str, raw: bytes) -> Fields:
+    """Give bytes as a field: text where they are UTF-8, else base64 in one of another name."""
+    try:
+        return {name: raw.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_b64": b2a_base64(raw, newline=False).decode()}
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")
+
+
+RUN: dict[type, Callable[[Any, Bucket, Any], Fields]] = {
+    Get: _get,
+    Set: _set,
+    Delete: _delete,
+    Exists: _exists,
+    Incr: _incr,
+    Cas: _cas,
+    List: _list,
+    GetMany: _get_many,
+    SetMany: _set_many,
+    DeleteMany: _delete_many,
+}
+FAST: dict[type, Callable[[Any, Bucket, list[Any]], Iterator[Fields]]] = {Get: _get_alike, Set: _set_alike}
