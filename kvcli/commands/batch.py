@@ -6,11 +6,10 @@ import gc
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from msgspec.json import Encoder
-
 from kvcli.commands import Stream
 from kvcli.errors import BatchFailed, InvalidArgument
 from kvcli.operations import Malformed, Sets
+from kvcli.operations.answers import RESULTS, Answers
 from kvcli.operations.decoding import decode_block
 from kvcli.operations.lane import read_sets
 from kvcli.operations.lines import blocks
@@ -24,20 +23,16 @@ if TYPE_CHECKING:
     from kvcli.errors import KvError
     from kvcli.operations import Operation
     from kvcli.operations.lines import Block
-    from kvcli.operations.running import Fields
     from kvcli.store import Store
 
     Operations = list[Operation | Malformed | Sets]
 
-RESULTS = ("all", "errors", "none")
-CHUNK_OPERATIONS = 50_000  # In random order a smaller chunk writes most pages of a small store again and again.
+CHUNK_OPERATIONS = 40_000  # In random order a smaller chunk writes most pages of a small store again and again.
 SPREAD_OPERATIONS = 16_000  # In a large one each operation may dirty a page of its own, and pages take memory.
 SMALL_STORE_BYTES = 256 << 20
 CHUNK_BYTES = 16 << 20
 PAGE_BYTES = 1 << 20
 GARBAGE_OBJECTS = 100_000
-
-encode_lines = Encoder().encode_lines
 
 
 class Rollback(Exception):
@@ -97,10 +92,10 @@ class Batch:
 
         while operations := ahead or list(islice(chunks, 1)):
             ahead = []
-            answers, failure = self._run_chunk(operations[0], read_ahead)
-            yield from self._told(answers)
-            if failure is not None and not self._keep_going:
-                return self._fail(failure)
+            answers = self._run_chunk(operations[0], read_ahead)
+            yield from self._tell(answers)
+            if answers.failure is not None and not self._keep_going:
+                return self._fail(answers.failure)
         return self._sum_up()
 
     def run_atomically(self, handle: int) -> Iterator[bytes]:
@@ -119,9 +114,9 @@ class Batch:
             try:
                 (store.write if writes else store.read)(lambda txn: self._run_spooled(txn, store, spool, answers))
             except Rollback as rollback:
-                answer, failure = rollback.args
-                yield from self._told([answer])
-                return self._fail(failure)
+                (failed,) = rollback.args
+                yield from failed.last_failed().lines(self._results)
+                return self._fail(failed.failure)
             answers.seek(0)
             while lines := answers.readlines(PAGE_BYTES):
                 yield b"".join(lines)
@@ -129,14 +124,15 @@ class Batch:
 
     def check(self, handle: int) -> Iterator[bytes]:
         """Decode only, and tell what is malformed."""
-        program = Program(None, "", keep_going=True)  # type: ignore[arg-type]
         for operations in self._chunks(handle):
-            bad = [(at, each) for at, each in enumerate(operations, self._count) if isinstance(each, Malformed)]
-            self._count += len(operations)
-            for at, each in bad:
-                yield from self._told(program.run(None, [each], at)[0], counted=True)
-                if not self._keep_going:
-                    return self._fail(each.error)
+            for number, operation in enumerate(operations, self._count):
+                if isinstance(operation, Malformed):
+                    answers = Answers(number)
+                    answers.fail(operation, operation.error)
+                    yield from self._tell(answers)
+                    if not self._keep_going:
+                        return self._fail(operation.error)
+            self._count = number + 1
         return self._sum_up()
 
     def _chunks(self, handle: int, spool: IO[bytes] | None = None) -> Iterator[Operations]:
@@ -144,7 +140,7 @@ class Batch:
         count = start = 0
         for block in blocks(handle, arrays=True):
             if spool is not None:
-                spool.write(block.text or b"".join(line.replace(b"\n", b" ") + b"\n" for line in block.lines))
+                spool.write(block.text or b"".join(line + b"\n" for line in block.lines))
             more = self._decode(block)
             pending += more
             count += sum([len(each.pairs) if isinstance(each, Sets) else 1 for each in more])
@@ -164,14 +160,14 @@ class Batch:
         sets = read_sets(block) if self._chunk is None else None
         return [*decode_block(block)] if sets is None else [sets]
 
-    def _run_chunk(self, operations: Operations, meanwhile: Callable[[], None]) -> tuple[list[Fields], KvError | None]:
+    def _run_chunk(self, operations: Operations, meanwhile: Callable[[], None]) -> Answers:
         if all(isinstance(each, Malformed) for each in operations):
             return Program(None, "", keep_going=self._keep_going).run(None, operations, self._count)  # type: ignore[arg-type]
         writes, makes = any(each.writes for each in operations), any(each.makes for each in operations)
         store = self._open(writes=writes, makes=makes)
         program = self._program(store)
 
-        def work(txn: Any) -> tuple[list[Fields], KvError | None]:
+        def work(txn: Any) -> Answers:
             return program.run(txn, operations, self._count)
 
         answered = store.write(work, meanwhile) if writes else store.read(work)
@@ -187,11 +183,10 @@ class Batch:
         answers.seek(0)
         answers.truncate()
         for block in blocks(spool.fileno()):
-            told, failure = program.run(txn, self._decode(block), self._count)
-            if failure is not None:
-                self._count += len(told) - 1
-                raise Rollback(told[-1], failure)
-            answers.writelines(self._told(told))
+            told = program.run(txn, self._decode(block), self._count)
+            if told.failed:
+                raise Rollback(told)
+            answers.writelines(self._tell(told))
 
     def _open(self, *, writes: bool, makes: bool) -> Store:
         return self._context.store_to_write(make=makes) if writes else self._context.store_to_read()
@@ -200,13 +195,10 @@ class Batch:
         context = self._context
         return Program(store, context.bucket_name, create=context.create, keep_going=self._keep_going)
 
-    def _told(self, answers: list[Fields], *, counted: bool = False) -> Iterator[bytes]:
-        bad = [answer for answer in answers if not answer["ok"]]
-        self._failed += len(bad)
-        self._count += 0 if counted else len(answers)
-        told = {"all": answers, "errors": bad, "none": []}[self._results]
-        if told:
-            yield encode_lines(told)
+    def _tell(self, answers: Answers) -> Iterator[bytes]:
+        self._count = answers.number
+        self._failed += answers.failed
+        return answers.lines(self._results)
 
     def _fail(self, failure: KvError) -> None:
         self.stream.error = BatchFailed(str(failure), failure)

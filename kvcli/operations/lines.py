@@ -10,15 +10,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 18
 LINE_BYTES_MAX = 64 << 20
 ELEMENT_BYTES_MAX = 16 << 20
 TOO_LONG = b"too long"  # By identity: stands for a line of more than LINE_BYTES_MAX.
 UNCLOSED = b"unclosed"  # By identity: stands for the end that the array does not have.
+ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # Inside of strings JSON has neither.
 BOM = b"\xef\xbb\xbf"
 
-# A whole string, a lone quote (its string is not whole yet), or what nests.
-TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
+REST = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # Of a string, up to its end or to what has not come yet.
+TOKEN = re.compile(rb'"' + REST + rb'"|["{}\[\],]', re.DOTALL)  # A whole string, the start of another, or what nests.
+REST_OF_STRING = re.compile(REST, re.DOTALL)
 
 
 class Block:
@@ -123,6 +125,7 @@ class _Elements:
         self._buffer = b""
         self._at = 0  # Where to look on: what stands before was looked at.
         self._depth = 0
+        self._inside = False  # Of a string that is not whole yet.
         self._over = False
 
     def feed(self, piece: bytes) -> list[bytes]:
@@ -131,14 +134,7 @@ class _Elements:
             return []
         self._buffer += piece
         elements: list[bytes] = []
-        start = 0
-        for token in TOKEN.finditer(self._buffer, self._at):
-            mark = token[0]
-            if mark == b'"':
-                break
-            self._at = token.end()
-            if len(mark) == 1:
-                start = self._step(mark, start, elements)
+        start = self._scan(elements)
         self._buffer, self._at = self._buffer[start:], max(self._at - start, 0)
         if len(self._buffer) > ELEMENT_BYTES_MAX:
             self._buffer, self._over = b"", True  # Where the next one starts cannot be told any more.
@@ -151,6 +147,31 @@ class _Elements:
             return [UNCLOSED]
         return [self._buffer] if self._buffer.strip() else []
 
+    def _scan(self, elements: list[bytes]) -> int:
+        """Look at what is new; add elements that are whole now, and give where the one starts that is not."""
+        start = 0
+        if self._inside:
+            self._skip_string()
+        if self._inside:
+            return start
+        for token in TOKEN.finditer(self._buffer, self._at):
+            self._at = token.end()
+            mark = token[0]
+            if mark == b'"':
+                self._skip_string()
+                break
+            if len(mark) == 1:
+                start = self._step(mark, start, elements)
+        if not self._inside:
+            self._at = len(self._buffer)
+        return start
+
+    def _skip_string(self) -> None:
+        rest = REST_OF_STRING.match(self._buffer, self._at)
+        self._at = rest.end() if rest is not None else self._at
+        self._inside = self._buffer[self._at : self._at + 1] != b'"'
+        self._at += not self._inside
+
     def _step(self, mark: bytes, start: int, elements: list[bytes]) -> int:
         """Take one mark, and give where the element that is being read starts."""
         before = self._depth
@@ -158,7 +179,7 @@ class _Elements:
         outermost = before + (mark in b"[{") == 1
         if not outermost or mark == b"}":
             return start
-        element = self._buffer[start : self._at - 1]
-        if element.strip() or mark == b",":
-            elements.append(element)
+        element = self._buffer[start : self._at - 1].translate(ON_ONE_LINE).strip()
+        if element or mark == b",":
+            elements.append(element or mark)  # Between two commas stands nothing, and that is no JSON.
         return self._at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections.abc import Callable, Iterator
-from itertools import count, groupby, repeat
+from itertools import groupby, repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,11 @@ from kvcli.errors import (
     CasFailed,
     IntegerOverflow,
     InvalidArgument,
-    KvError,
     MalformedData,
     NoSuchBucket,
     NotAnInteger,
 )
 from kvcli.operations import (
-    TAGS,
     Cas,
     Delete,
     DeleteMany,
@@ -40,6 +38,7 @@ from kvcli.operations import (
     SetMany,
     Sets,
 )
+from kvcli.operations.answers import Answers, Fields, found, text
 from kvcli.store import Bucket, bucket_name, new_bucket_name
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from kvcli.engine.update import Update
     from kvcli.store import Store
 
-Fields = dict[str, object]
 FAILURES = (AccessDenied, CasFailed, IntegerOverflow, InvalidArgument, MalformedData, NoSuchBucket, NotAnInteger)
 KIND_AND_BUCKET = attrgetter("__class__", "bucket")
 
@@ -64,68 +62,51 @@ class Program:
         self._create = create
         self._keep_going = keep_going
 
-    def run(
-        self, txn: Any, operations: Sequence[Operation | Malformed | Sets], first: int
-    ) -> tuple[list[Fields], KvError | None]:
-        """Run operations, the first of which is number `first`; give their answers, and the first failure if any.
-
-        Unless it keeps going, a failure ends it, and its answer is the last.
-        """
-        answers: list[Fields] = []
-        failure: KvError | None = None
+    def run(self, txn: Any, operations: Sequence[Operation | Malformed | Sets], first: int) -> Answers:
+        """Run operations, the first of which is number `first`. Unless it keeps going, a failure ends it."""
+        answers = Answers(first)
         for (kind, _), group in groupby(operations, KIND_AND_BUCKET):
             alike: list[Any] = list(group)
             if kind is Sets:
-                if self._run_sets(txn, alike, first, answers):
+                if self._run_sets(txn, alike, answers):
                     continue
                 alike = [each for sets in alike for each in sets.each()]
-            elif kind in FAST and len(alike) > 1 and self._run_alike(txn, kind, alike, first, answers):
+            elif kind in FAST and len(alike) > 1 and self._run_alike(txn, alike, answers):
                 continue
             for operation in alike:
-                answer, error = self._run_one(txn, operation, first + len(answers))
-                answers.append(answer)
-                failure = failure or error
-                if error is not None and not self._keep_going:
-                    return answers, failure
-        return answers, failure
+                self._run_one(txn, operation, answers)
+                if answers.failed and not self._keep_going:
+                    return answers
+        return answers
 
-    def _run_sets(self, txn: Any, alike: list[Sets], first: int, answers: list[Fields]) -> bool:
+    def _run_sets(self, txn: Any, alike: list[Sets], answers: Answers) -> bool:
         """Run what came by the express lane; false, and nothing is written, where one of the pairs is wrong."""
         pairs = alike[0].pairs if len(alike) == 1 else [pair for sets in alike for pair in sets.pairs]
-        at = first + len(answers)
         try:
             bucket = self._open(txn, Set(key="", value=""))
             txn.put_many(bucket.name, pairs, bucket.check)
         except FAILURES:
             return False
-        answers += [{"i": number, "op": "set", "ok": True} for number in range(at, at + len(pairs))]
+        answers.add_sets(len(pairs))
         return True
 
-    def _run_alike(self, txn: Any, kind: type, alike: list[Any], first: int, answers: list[Fields]) -> bool:
-        """Run operations of one kind in one bucket faster; false where one of them fails: one by one, then."""
-        at = first + len(answers)
+    def _run_alike(self, txn: Any, alike: list[Any], answers: Answers) -> bool:
+        """Run operations of one kind in one bucket faster; false, and nothing is written, where one of them is wrong."""
         try:
-            fields = FAST[kind](txn, self._open(txn, alike[0]), alike)
+            fields = FAST[type(alike[0])](txn, self._open(txn, alike[0]), alike)
         except FAILURES:
-            return False  # Nothing is written: all is looked at before.
-        if not any(each.id is not UNSET for each in alike):
-            op = TAGS[kind]
-            answers += [
-                {"i": number, "op": op, "ok": True, **more}
-                for number, more in zip(range(at, at + len(alike)), fields, strict=False)
-            ]
-        else:
-            numbered = zip(count(at), alike, fields, strict=False)
-            answers += [answered(number, each, more) for number, each, more in numbered]
+            return False
+        answers.add_many(alike, fields)
         return True
 
-    def _run_one(self, txn: Any, operation: Operation | Malformed, number: int) -> tuple[Fields, KvError | None]:
+    def _run_one(self, txn: Any, operation: Operation | Malformed, answers: Answers) -> None:
         if isinstance(operation, Malformed):
-            return failed(number, operation, operation.error), operation.error
+            answers.fail(operation, operation.error)
+            return
         try:
-            return answered(number, operation, RUN[type(operation)](txn, self._open(txn, operation), operation)), None
+            answers.add(operation, RUN[type(operation)](txn, self._open(txn, operation), operation))
         except FAILURES as error:
-            return failed(number, operation, error), error
+            answers.fail(operation, error)
 
     def _open(self, txn: Any, operation: Operation) -> Bucket:
         name = self._bucket if operation.bucket is None else operation.bucket
@@ -135,40 +116,18 @@ class Program:
         return bucket
 
 
-def answered(number: int, operation: Operation, fields: Fields) -> Fields:
-    """Make the answer of an operation that was done."""
-    if operation.id is UNSET:
-        return {"i": number, "op": TAGS[type(operation)], "ok": True, **fields}
-    return {"i": number, "id": operation.id, "op": TAGS[type(operation)], "ok": True, **fields}
-
-
-def failed(number: int, operation: Operation | Malformed, error: KvError) -> Fields:
-    """Make the answer of an operation that changed nothing; a swap that was lost tells what it lost to."""
-    answer: Fields = {"i": number}
-    if operation.id is not UNSET:
-        answer["id"] = operation.id
-    op = operation.op if isinstance(operation, Malformed) else TAGS[type(operation)]
-    if op is not None:
-        answer["op"] = op
-    message = str(error).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    answer |= {"ok": False, "error": {"code": error.code, "message": message}}
-    if isinstance(error, CasFailed):
-        answer |= {**_found(error.value), "token": error.cas.token()}
-    return answer
-
-
 def _get(txn: Snapshot, bucket: Bucket, operation: Get) -> Fields:
     raw = bucket.raw(operation.key)
     if not operation.token:
-        return _found(txn.get(bucket.name, raw))
+        return found(txn.get(bucket.name, raw))
     handle = Handle.of(txn, bucket, operation.key, raw)
-    return {**_found(handle.current()), "token": handle.token()}
+    return {**found(handle.current()), "token": handle.token()}
 
 
 def _get_alike(txn: Snapshot, bucket: Bucket, alike: list[Get]) -> Iterator[Fields]:
     if any(each.token for each in alike):
         return iter([_get(txn, bucket, each) for each in alike])
-    return map(_found, txn.get_many(bucket.name, [bucket.raw(each.key) for each in alike]))
+    return map(found, txn.get_many(bucket.name, [bucket.raw(each.key) for each in alike]))
 
 
 def _set(txn: Update, bucket: Bucket, operation: Set) -> Fields:
@@ -228,7 +187,7 @@ def _list(txn: Snapshot, bucket: Bucket, operation: List) -> Fields:
 def _get_many(txn: Snapshot, bucket: Bucket, operation: GetMany) -> Fields:
     raws = [bucket.raw(key) for key in operation.keys]
     pairs = zip(raws, txn.get_many(bucket.name, raws), strict=True)
-    return {"items": [{**text("key", raw), **_found(value)} for raw, value in pairs]}
+    return {"items": [{**text("key", raw), **found(value)} for raw, value in pairs]}
 
 
 def _set_many(txn: Update, bucket: Bucket, operation: SetMany) -> Fields:
@@ -241,18 +200,6 @@ def _delete_many(txn: Update, bucket: Bucket, operation: DeleteMany) -> Fields:
     for raw in [bucket.raw(key) for key in operation.keys]:
         txn.delete(bucket.name, raw)
     return {}
-
-
-def _found(value: bytes | None) -> Fields:
-    return {"found": False} if value is None else {"found": True, **text("value", value)}
-
-
-def text(name: str, raw: bytes) -> Fields:
-    """Give bytes as a field: text where they are UTF-8, else base64 in one of another name."""
-    try:
-        return {name: raw.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_b64": b2a_base64(raw, newline=False).decode()}
 
 
 def _bytes(value: str) -> bytes:

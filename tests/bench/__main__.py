@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import batch, one_shot, puts, writers
+from tests.bench import batch, coprocess, one_shot, puts, writers
 
-BENCHES = {"one-shot": one_shot.run, "batch": batch.run, "puts": puts.run, "writers": writers.run}
+BENCHES = {
+    "one-shot": one_shot.run,
+    "batch": batch.run,
+    "coprocess": coprocess.run,
+    "puts": puts.run,
+    "writers": writers.run,
+}
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,118 @@
+"""Answers: what each operation of a transaction is told, in order, as fields first and as lines of JSON in the end."""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+from msgspec.json import Encoder
+
+from kvcli.errors import CasFailed, KvError
+from kvcli.operations import TAGS, Malformed, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Fields = dict[str, object]
+RESULTS = ("all", "errors", "none")
+PAGE_LINES = 5_000
+
+encode_lines = Encoder().encode_lines
+
+
+class Answers:
+    """The answers to operations from number `number` on, which is the next one; how many failed, and how the first did."""
+
+    __slots__ = ("_parts", "failed", "failure", "number")
+
+    def __init__(self, number: int) -> None:
+        """Start with none."""
+        self.number = number
+        self.failed = 0
+        self.failure: KvError | None = None
+        self._parts: list[Fields | range] = []  # A range stands for sets of which there is nothing to say but ok.
+
+    def add(self, operation: Operation, fields: Fields) -> None:
+        """Answer an operation that was done."""
+        known = {} if operation.id is UNSET else {"id": operation.id}
+        self._parts.append({"i": self.number, **known, "op": TAGS[type(operation)], "ok": True, **fields})
+        self.number += 1
+
+    def add_many(self, operations: Sequence[Operation], all_fields: Iterable[Fields]) -> None:
+        """Answer operations of one kind that were done."""
+        if any(each.id is not UNSET for each in operations):
+            for operation, fields in zip(operations, all_fields, strict=False):
+                self.add(operation, fields)
+            return
+        op, numbers = TAGS[type(operations[0])], range(self.number, self.number + len(operations))
+        pairs = zip(numbers, all_fields, strict=False)
+        self._parts += [{"i": number, "op": op, "ok": True, **fields} for number, fields in pairs]
+        self.number = numbers.stop
+
+    def add_sets(self, count: int) -> None:
+        """Answer so many sets that were done, without an id."""
+        self._parts.append(range(self.number, self.number + count))
+        self.number += count
+
+    def fail(self, operation: Operation | Malformed, error: KvError) -> None:
+        """Answer an operation that changed nothing; a swap that was lost is told what it lost to."""
+        answer: Fields = {"i": self.number}
+        if operation.id is not UNSET:
+            answer["id"] = operation.id
+        op = operation.op if isinstance(operation, Malformed) else TAGS[type(operation)]
+        if op is not None:
+            answer["op"] = op
+        message = str(error).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        answer |= {"ok": False, "error": {"code": error.code, "message": message}}
+        if isinstance(error, CasFailed):
+            answer |= {**found(error.value), "token": error.cas.token()}
+        self._parts.append(answer)
+        self.number += 1
+        self.failed += 1
+        self.failure = self.failure or error
+
+    def last_failed(self) -> Answers:
+        """Give the last answer alone."""
+        only = Answers(self.number - 1)
+        only._parts, only.number = self._parts[-1:], self.number
+        return only
+
+    def lines(self, results: str) -> Iterator[bytes]:
+        """Write them as JSON, page by page: all of them, errors only, or none."""
+        parts = {"all": self._parts, "errors": [each for each in self._parts if is_failure(each)], "none": []}[results]
+        start = 0
+        for at, part in enumerate(parts):
+            if isinstance(part, range):
+                yield encode_lines(parts[start:at])
+                yield from set_lines(part)
+                start = at + 1
+            elif at - start == PAGE_LINES:
+                yield encode_lines(parts[start:at])
+                start = at
+        yield encode_lines(parts[start:])
+
+
+def is_failure(part: Fields | range) -> bool:
+    """Tell whether this is the answer of a failure."""
+    return not isinstance(part, range) and not part["ok"]
+
+
+def set_lines(numbers: range) -> Iterator[bytes]:
+    """Write the answers of sets; no encoder does it faster."""
+    for start in range(numbers.start, numbers.stop, PAGE_LINES):
+        page = range(start, min(start + PAGE_LINES, numbers.stop))
+        yield "".join([f'{{"i":{number},"op":"set","ok":true}}\n' for number in page]).encode()
+
+
+def found(value: bytes | None) -> Fields:
+    """Give the fields of a value, or of an absent one."""
+    return {"found": False} if value is None else {"found": True, **text("value", value)}
+
+
+def text(name: str, raw: bytes) -> Fields:
+    """Give bytes as a field: text where they are UTF-8, else base64 in one of another name."""
+    try:
+        return {name: raw.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_b64": b2a_base64(raw, newline=False).decode()}

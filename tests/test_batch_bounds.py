@@ -1,0 +1,81 @@
+"""Bounds of batch: memory and time, whatever comes in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.processes import ROOT
+
+MEBIBYTE = 1 << 20
+BATCH = [sys.executable, "-m", "kvcli", "batch"]
+
+
+def feed(path: str, script: str, *options: str) -> tuple[int, bytes, int, float]:
+    """Pipe what a line of shell prints into a batch; give exit code, answers, peak memory in MiB, seconds."""
+    start = time.monotonic()
+    source = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with open(path + ".out", "w+b") as out:
+        child = subprocess.Popen(
+            [*BATCH, *options, "-s", path], stdin=source.stdout, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT
+        )
+        assert source.stdout is not None
+        source.stdout.close()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        source.wait()
+        out.seek(0)
+        return child.returncode, out.read(), usage.ru_maxrss // 1024, time.monotonic() - start
+
+
+LONG = "head -c 1073741824 /dev/zero"
+
+
+@pytest.mark.parametrize("form", ["rubbish", "value", "array", "element"])
+def test_line_of_a_gibibyte_is_refused(path: str, form: str) -> None:
+    """It is not read whole: exit 65, and little memory, whether it is rubbish or might be JSON."""
+    before = {
+        "rubbish": "",
+        "value": """printf '{"op":"set","key":"a","value":"'; """,
+        "array": "printf '['; ",
+        "element": """printf '["'; """,
+    }
+    script = before[form] + LONG + " | tr '\\0' a"
+    code, out, memory, _ = feed(path, script)
+    assert code == 65
+    assert out.count(b"\n") == 1
+    assert memory < 256
+
+
+def test_line_after_one_that_is_too_long_is_read(path: str) -> None:
+    """Who keeps going gets to it."""
+    script = """echo '{"op":"set","key":"a","value":"1"}'; head -c 200000000 /dev/zero; echo; echo '{"op":"get","key":"a"}'"""
+    code, out, memory, _ = feed(path, script, "--keep-going")
+    assert code == 4
+    assert [b'"ok":true' in line for line in out.splitlines()] == [True, False, True]
+    assert b"line 2: longer than" in out
+    assert memory < 256
+
+
+def test_memory_does_not_grow_with_the_input(path: str) -> None:
+    """Once there are more lines than a chunk has, ten times as many take as much memory, within 20 %."""
+    keys = """awk 'BEGIN { for (i = 0; i < %d; i++) printf "{\\"op\\":\\"set\\",\\"key\\":\\"k%%d\\",\\"value\\":\\"v%%d\\"}\\n", i %% 50000, i }'"""
+    small = feed(path + "1", keys % 100_000)
+    large = feed(path + "2", keys % 1_000_000)
+    assert (small[0], large[0]) == (0, 0)
+    assert large[1].count(b"\n") == 1_000_000
+    assert large[2] < small[2] * 1.2
+
+
+def test_large_values_take_the_memory_of_few(path: str) -> None:
+    """Lines of a mebibyte are not collected by the fifty thousand."""
+    value = "v" * MEBIBYTE
+    with open(path + ".in", "w", encoding="ascii") as file:
+        file.writelines(f'{{"op":"set","key":"k{number % 4}","value":"{value}"}}\n' for number in range(120))
+    code, out, memory, _ = feed(path, f"cat {path}.in")
+    assert (code, out.count(b"\n")) == (0, 120)
+    assert memory < 256
