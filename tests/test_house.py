@@ -24,6 +24,7 @@ ROOMS = (
     "kvcli.atomics",
     "kvcli.batch",
     "kvcli.operations",
+    "kvcli.formats",
     "kvcli.wit",
     "kvcli.commands",
     "kvcli.cli",
@@ -38,7 +39,7 @@ SLOW = {
 COLD = (
     *("kvcli.cli.app", "kvcli.cli.root", "kvcli.cli.keys", "kvcli.cli.places", "kvcli.cli.data", "kvcli.cli.grammar"),
     *("kvcli.cli.encoding", "kvcli.cli.screen", "kvcli.engine.creation", "kvcli.token", "kvcli.wit"),
-    *("kvcli.operations", "kvcli.commands.batch"),
+    *("kvcli.operations", "kvcli.formats", "kvcli.commands.batch", "kvcli.commands.export", "kvcli.commands.import_"),
 )
 FUNCTION_LINES_MAX, FILE_LINES_MAX = 40, 300
 

@@ -37,3 +37,55 @@ def batch(
     disk. Input that pauses is answered at once, so a program can talk to it line by line.
 
     """
+
+
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="ndjson|csv|dump", help="dump is that of mdb_dump.", show_default=False),
+]
+
+
+@declare(app, "export")
+def export(
+    format: Annotated[
+        str, typer.Option("--format", metavar="ndjson|csv|dump", help="dump is for mdb_load.")
+    ] = "ndjson",
+    prefix: Annotated[str | None, typer.Option("--prefix", metavar="P", help="Only keys that start with P.")] = None,
+    key: Annotated[str, typer.Option("--key", metavar="NAME", help="What to call the column of keys.")] = "key",
+    value: Annotated[str, typer.Option("--value", metavar="NAME", help="And that of values.")] = "value",
+    base64: Annotated[bool, typer.Option("--base64", help="Columns in base64, for bytes that are no text.")] = False,
+) -> None:
+    """Print all keys and values of a bucket in a form that import, batch or other programs read.
+
+    Examples:
+      kvcli export > backup.ndjson
+      kvcli export --prefix user: --format csv
+      kvcli export --format dump | mdb_load -s default folder
+
+    """
+
+
+@declare(app, "import_", writing=True)
+def import_(
+    file: Source = "-",
+    format: Format = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="FIELD", help="The field or column that is the key.", show_default=False),
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option("--value", metavar="FIELD", help="And the value; else the record.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Leave out what an interrupted import has set.")] = False,
+) -> None:
+    """Set keys and values from NDJSON, CSV, or what mdb_dump printed.
+
+    Examples:
+      kvcli import backup.ndjson
+      kvcli import users.ndjson --key id
+      kvcli import prices.csv --key article --value price
+      mdb_dump -s default folder | kvcli import --format dump
+
+    Without --format, the name and the first bytes of FILE tell it. A bad record is exit code 65, and those before it stay.
+
+    """

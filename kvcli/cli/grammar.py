@@ -112,6 +112,6 @@ def declare(
         understood.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         understood.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         understood.__doc__ = help_of(declared)
-        app.command(command.rpartition("_")[2], cls=NumbersAreWords if numbers else None)(understood)
+        app.command(command.removesuffix("_").rpartition("_")[2], cls=NumbersAreWords if numbers else None)(understood)
 
     return register

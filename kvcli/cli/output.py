@@ -6,12 +6,13 @@ import errno
 import os
 import sys
 
-from kvcli.commands import Listing, Record, Stream, Table
+from kvcli.commands import Listing, Progress, Record, Stream, Table
 from kvcli.errors import KvError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import BinaryIO
 
 
@@ -23,7 +24,7 @@ class Output:
         self.json = json
         self.terminal = sys.stdout is not None and sys.stdout.isatty()
 
-    def show(self, answer: Record | Listing | Table | Stream) -> int:
+    def show(self, answer: Record | Listing | Table | Stream | Progress) -> int:
         """Print an answer and give its exit code."""
         if isinstance(answer, Record):
             return self._show_record(answer)
@@ -31,6 +32,8 @@ class Output:
             return self._show_listing(answer)
         if isinstance(answer, Stream):
             return self._show_stream(answer)
+        if isinstance(answer, Progress):
+            return self._show_progress(answer)
         return self._show_table(answer)
 
     def complain(self, error: KvError) -> int:
@@ -100,9 +103,26 @@ class Output:
         return 0
 
     def _show_stream(self, stream: Stream) -> int:
-        for page in stream.pages:
-            self._write(self._safe(page, json=stream.json))
+        with self._bar(stream.total, "keys") as advance:
+            for page in stream.pages:
+                self._write(self._safe(page, json=stream.json))
+                advance(stream.done)
         return self.complain(stream.error) if stream.error is not None else 0
+
+    def _show_progress(self, progress: Progress) -> int:
+        with self._bar(progress.total, "bytes") as advance:
+            for done in progress.steps:
+                advance(done)
+        return self._show_record(progress.record)
+
+    def _bar(self, total: int | None, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+        if total is None or self.terminal or not _is_terminal(sys.stderr):
+            from contextlib import nullcontext
+
+            return nullcontext(lambda _: None)
+        from kvcli.cli.screen import bar
+
+        return bar(total, unit)
 
     def _safe(self, page: bytes, *, json: bool) -> bytes:
         if not self.terminal:

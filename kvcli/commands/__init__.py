@@ -79,16 +79,30 @@ class Table:
 class Stream:
     """Text that comes in pages of whole lines: JSON, or another format. `error` says after the last one what failed."""
 
-    __slots__ = ("error", "json", "pages")
+    __slots__ = ("done", "error", "json", "pages", "total")
 
     def __init__(self, pages: Iterator[bytes], *, json: bool = True) -> None:
         """Hold what makes the pages."""
         self.pages = pages
         self.json = json
         self.error: KvError | None = None
+        self.total: int | None = None  # How much there is, and how much of it was made, in whatever unit.
+        self.done = 0
 
 
-Answer = Record | Listing | Table | Stream
+class Progress:
+    """Work that takes long: `steps` does it, and gives how much of `total` is done; then `record` is the answer."""
+
+    __slots__ = ("record", "steps", "total")
+
+    def __init__(self, steps: Iterator[int], record: Record) -> None:
+        """Hold what does the work."""
+        self.steps = steps
+        self.record = record
+        self.total: int | None = None
+
+
+Answer = Record | Listing | Table | Stream | Progress
 
 
 def load(name: str) -> Callable[..., Answer]:

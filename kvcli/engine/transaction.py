@@ -98,6 +98,11 @@ class Snapshot:
         state = self._txn.get(STATE, db=self._database(PRIVATE)) if known else None
         return self._environment.marked(identity_of(state, self.revision))
 
+    def noted(self, name: bytes) -> bytes | None:
+        """Give what Update.note kept under a name."""
+        known = self._environment.has(self._txn, PRIVATE)
+        return self._txn.get(name, db=self._database(PRIVATE)) if known else None
+
     def check(self, bucket: bytes) -> None:
         """Raise NoSuchBucket or UnsupportedBucket unless `bucket` can be used."""
         self._database(bucket)

@@ -91,6 +91,16 @@ class Update(Snapshot):
         self.opened.pop(bucket, None)
         self._ledger.touch_all(bucket)
 
+    def note(self, name: bytes, value: bytes | None) -> None:
+        """Keep a word of kvcli's own beside the revisions, under a name that none of them has; None removes it."""
+        if not self._environment.has(self._txn, PRIVATE):
+            self._make(PRIVATE)
+        private = self._writable(PRIVATE)
+        if value is None:
+            self._txn.delete(name, db=private)
+        else:
+            self._txn.put(name, value, db=private)
+
     def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
         """Tell whether nobody wrote `key` since `revision`, and the store is the one called `identity`."""
         unborn = (

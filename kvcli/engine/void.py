@@ -53,6 +53,10 @@ class Emptiness(Snapshot):
         """See Snapshot.identity."""
         return NO_IDENTITY
 
+    def noted(self, name: bytes) -> bytes | None:
+        """See Snapshot.noted."""
+        return None
+
     def check(self, bucket: bytes) -> None:
         """See Snapshot.check."""
         if bucket != DEFAULT_BUCKET:

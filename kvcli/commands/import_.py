@@ -1,0 +1,128 @@
+"""kvcli import: pairs from text, in transactions of many."""
+
+from __future__ import annotations
+
+import os
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from kvcli.commands import Progress, Record
+from kvcli.errors import InvalidArgument, KvError, MalformedData
+from kvcli.formats import FORMATS, KEY, VALUE, dump, guess, ndjson, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kvcli.commands.context import Context
+    from kvcli.engine.update import Update
+    from kvcli.formats import Pair, Records
+    from kvcli.store import Bucket
+
+CHUNK_PAIRS = 40_000
+CHUNK_BYTES = 16 << 20
+
+
+def run(
+    context: Context,
+    file: str = "-",
+    *,
+    format: str | None = None,  # noqa: A002 - the option's name
+    key: str | None = None,
+    value: str | None = None,
+    resume: bool = False,
+) -> Progress:
+    """Set all pairs of `file`. With `resume`, those that an interrupted import of it has set are left out."""
+    if format is not None and format not in FORMATS:
+        raise InvalidArgument(f"--format is one of {', '.join(FORMATS)}")
+    handle = context.input(file)
+    if format is None:
+        format = guess(file, _start(handle))  # noqa: A001
+    if format == "dump" and (key or value):
+        raise InvalidArgument("a dump has no columns: --key and --value are for CSV and NDJSON")
+    if format == "ndjson" and value and not key:
+        raise InvalidArgument("--value needs --key: a record has one of each")
+    job = Import(context, note_name(context.bucket_name, file, format), resume=resume)
+    job.progress.total = os.fstat(handle).st_size or None
+    if format == "ndjson":
+        records = ndjson.read(handle, key, value)
+    else:
+        records = table.read(handle, key or KEY, value or VALUE) if format == "csv" else dump.read(handle)
+    job.progress.steps = job.run(records)
+    return job.progress
+
+
+class Import:
+    """One import: it sets pairs chunk by chunk, and notes with each chunk how far it is."""
+
+    def __init__(self, context: Context, note: bytes, *, resume: bool) -> None:
+        """Do nothing yet."""
+        self.progress = Progress(iter(()), Record({}))
+        self._context = context
+        self._note = note
+        self._resume = resume
+        self._count = 0
+
+    def run(self, source: Iterator[Records]) -> Iterator[int]:
+        """Set all pairs; give, now and then, how many bytes of the source were read."""
+        bucket = self._context.bucket_to_write()
+        left_out = self._noted(bucket) if self._resume else 0
+        pending: list[Pair] = []
+        held = before = 0
+        try:
+            for records in source:
+                skipped = min(left_out, len(records.pairs))
+                left_out -= skipped
+                self._count += skipped
+                pending += records.pairs[skipped:]
+                held, before = held + records.read - before, records.read
+                if len(pending) >= CHUNK_PAIRS or held >= CHUNK_BYTES:
+                    self._set(bucket, pending)
+                    pending, held = [], 0
+                    yield records.read
+        except MalformedData as error:
+            self._set(bucket, pending)
+            raise MalformedData(f"{error} ({self._count:,} records before it were imported)") from error
+        if left_out:
+            raise MalformedData("there are fewer records than an earlier import took: this is another file")
+        self._set(bucket, pending, last=True)
+        self.progress.record.fields["imported"] = self._count
+
+    def _noted(self, bucket: Bucket) -> int:
+        noted = bucket.store.read(lambda snapshot: snapshot.noted(self._note))
+        return 0 if noted is None else int.from_bytes(noted, "big")
+
+    def _set(self, bucket: Bucket, pairs: list[Pair], *, last: bool = False) -> None:
+        self._check(bucket, pairs)
+        count = self._count + len(pairs)
+
+        def work(update: Update) -> None:
+            update.put_many(bucket.name, pairs, bucket.check)
+            update.note(self._note, None if last else count.to_bytes(8, "big"))
+
+        bucket.store.write(work)
+        self._count = count
+
+    def _check(self, bucket: Bucket, pairs: list[Pair]) -> None:
+        if all(0 < length <= bucket.store.key_bytes_max for length in {len(key) for key, _ in pairs}):
+            return
+        for number, (key, _) in enumerate(pairs, self._count + 1):
+            try:
+                bucket.check(key)
+            except KvError as error:
+                self._set(bucket, pairs[: number - self._count - 1])
+                raise MalformedData(f"record {number}: {error} ({self._count:,} records were imported)") from error
+
+
+def note_name(bucket: str, file: str, format: str) -> bytes:  # noqa: A002
+    """Name an import, so that another run of it finds how far this one came."""
+    source = "-" if file == "-" else os.path.realpath(file)
+    return (
+        b"import:" + blake2b(repr((bucket, source, format)).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    )
+
+
+def _start(handle: int) -> bytes:
+    try:
+        return os.pread(handle, 8, 0)
+    except OSError:  # A pipe: it has no start to look at.
+        return b""
