@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-BUCKET_BYTES_MAX = 255
 PAGE_KEYS = 1000
 DEFAULT = "default"
 
@@ -263,17 +262,14 @@ def key_bytes(key: str, limit: int = KEY_BYTES_MAX) -> bytes:
         raw = key.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise InvalidKey("the key holds a lone surrogate, which is no UTF-8") from error
-    if not 0 < len(raw) <= limit:
-        check_key(raw, limit)
+    check_key(raw, limit)
     return raw
 
 
 def check_key(raw: bytes, limit: int) -> None:
     """Raise InvalidKey unless these are 1 to `limit` bytes."""
-    if not raw:
-        raise InvalidKey("the key is empty: a key has 1 to 511 bytes")
-    if len(raw) > limit:
-        raise InvalidKey(f"the key has {len(raw)} bytes: a key has 1 to {limit}")
+    if not 0 < len(raw) <= limit:
+        raise InvalidKey(f"the key {f'has {len(raw)} bytes' if raw else 'is empty'}: a key has 1 to {limit} bytes")
 
 
 def as_text(raw: bytes) -> str:
@@ -297,8 +293,8 @@ def bucket_name(identifier: str) -> bytes:
 def new_bucket_name(identifier: str) -> bytes:
     """Give the bytes of a name for a new bucket: 1 to 255 printable bytes, not starting with @. Raises InvalidBucketName."""
     name = bucket_name(identifier)
-    if not 0 < len(name) <= BUCKET_BYTES_MAX:
-        raise InvalidBucketName(f"a bucket name has 1 to {BUCKET_BYTES_MAX} bytes")
+    if not 0 < len(name) <= 255:
+        raise InvalidBucketName("a bucket name has 1 to 255 bytes")
     if not identifier.isprintable() or identifier.startswith("@"):
         raise InvalidBucketName("a bucket name is printable text that does not start with @")
     return name

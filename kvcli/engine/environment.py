@@ -51,17 +51,16 @@ class Environment:
     def _open(self) -> None:
         self._unlocked = not self.writable and not os.path.exists(self.files.lock)
         self._env, self.format = open_files(self.files, writable=self.writable, metasync=self.metasync)
-        self._page_bytes = self._env.stat()["psize"]
         self.key_bytes_max = self._env.max_key_size()  # 511; in a foreign environment of format 1.0, 1,978.
         self._terminator = b"\0" if self.format == "1.0" else b""  # 1.0 counts the NUL of a C string in.
         self.handles: dict[bytes, lmdb._Database] = {}
         status = os.stat(self.files.data)
         self.file_id = (status.st_dev, status.st_ino)
-        self._mark = (status.st_dev << 64 | status.st_ino) % (1 << 128)
 
     def marked(self, identity: bytes) -> bytes:
         """Tie an identity to the very file, so that every copy of it, by whatever program, is another store."""
-        return (int.from_bytes(identity, "big") ^ self._mark).to_bytes(16, "big")
+        device, inode = self.file_id
+        return ((int.from_bytes(identity, "big") ^ device << 64 ^ inode) % (1 << 128)).to_bytes(16, "big")
 
     # Transactions
 
@@ -178,7 +177,7 @@ class Environment:
     def _extend_file(self) -> None:
         # LMDB does not write pages that a transaction both took and gave back. Where they are the last ones, the file
         # ends before the page it counts, and read_header could not tell that from a truncated file.
-        missing = (self._env.info()["last_pgno"] + 1) * self._page_bytes - os.stat(self.files.data).st_size
+        missing = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"] - os.stat(self.files.data).st_size
         if missing > 0:
             extend_file(self.files.data, missing)
 
@@ -193,8 +192,6 @@ class Environment:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self.file_id:
             raise StoreReplaced(f"{self.files.data} was replaced or removed while it was open: open it again")
-
-    # The map
 
     def _adopt_map(self) -> None:
         try:
