@@ -196,7 +196,7 @@ def test_bad_line_undoes_an_atomic_batch(kvcli: Run, kind: str) -> None:
     kvcli("set", "z", "0")
     ran = kvcli("batch", "--atomic", input=lines({"op": "set", "key": "a", "value": "1"}, BAD[kind]), timeout=20)
     assert ran.returncode == 65
-    assert not [each for each in answers(ran.stdout) if each["ok"]]
+    assert [(each["i"], each["ok"]) for each in answers(ran.stdout)] == [(1, False)]
     assert kvcli("list").stdout == b"z\n"
 
 
@@ -348,6 +348,7 @@ def test_results_can_be_left_out(kvcli: Run) -> None:
 def test_dry_run_only_parses(kvcli: Run, path: str) -> None:
     """It says nothing of what is well formed, tells what is not, and touches no store."""
     assert kvcli("batch", "--dry-run", input=lines(*ALL)).stdout == b""
+    assert kvcli("batch", "--dry-run", input=b"\n").returncode == 0
     ran = kvcli("batch", "--dry-run", "--keep-going", input=lines(ALL[0], b"x", ALL[1], b"y"))
     assert (ran.returncode, [each["i"] for each in answers(ran.stdout)]) == (4, [1, 3])
     assert kvcli("batch", "--dry-run", input=lines(ALL[0], b"x", b"y")).returncode == 65

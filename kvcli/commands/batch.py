@@ -105,9 +105,9 @@ class Batch:
         with TemporaryFile() as spool, TemporaryFile() as answers:
             writes = makes = False
             for operations in self._chunks(handle, spool):
-                malformed = [each for each in operations if isinstance(each, Malformed)]
-                if malformed:
-                    return self._fail(malformed[0].error)
+                for answer in self._refusals(operations):
+                    yield from answer.lines(self._results)
+                    return self._fail(answer.failure)
                 writes |= any(each.writes for each in operations)
                 makes |= any(each.makes for each in operations)
             store = self._open(writes=writes, makes=makes)
@@ -125,15 +125,21 @@ class Batch:
     def check(self, handle: int) -> Iterator[bytes]:
         """Decode only, and tell what is malformed."""
         for operations in self._chunks(handle):
-            for number, operation in enumerate(operations, self._count):
-                if isinstance(operation, Malformed):
-                    answers = Answers(number)
-                    answers.fail(operation, operation.error)
-                    yield from self._tell(answers)
-                    if not self._keep_going:
-                        return self._fail(operation.error)
-            self._count = number + 1
+            for answer in self._refusals(operations):
+                self._failed += 1
+                yield from answer.lines(self._results)
+                if not self._keep_going:
+                    return self._fail(answer.failure)
         return self._sum_up()
+
+    def _refusals(self, operations: Operations) -> Iterator[Answers]:
+        """Count operations, and answer each that is malformed."""
+        for operation in operations:
+            if isinstance(operation, Malformed):
+                answer = Answers(self._count)
+                answer.fail(operation, operation.error)
+                yield answer
+            self._count += len(operation.pairs) if isinstance(operation, Sets) else 1
 
     def _chunks(self, handle: int, spool: IO[bytes] | None = None) -> Iterator[Operations]:
         pending: Operations = []
@@ -200,7 +206,7 @@ class Batch:
         self._failed += answers.failed
         return answers.lines(self._results)
 
-    def _fail(self, failure: KvError) -> None:
+    def _fail(self, failure: KvError | None) -> None:
         self.stream.error = BatchFailed(str(failure), failure)
 
     def _sum_up(self) -> None:
