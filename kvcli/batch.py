@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kvcli.errors import InvalidKey
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +25,10 @@ def get_many(bucket: Bucket, keys: Sequence[str]) -> list[tuple[str, bytes] | No
 
 def set_many(bucket: Bucket, key_values: Iterable[tuple[str, bytes]]) -> None:
     """Set all pairs, in their order; the last of equal keys wins. Raises InvalidKey, and then nothing is set."""
-    pairs = [(bucket.raw(key), value) for key, value in key_values]
+    try:
+        pairs = [(key.encode("utf-8", "surrogateescape"), value) for key, value in key_values]
+    except UnicodeEncodeError as error:
+        raise InvalidKey("a key holds a lone surrogate, which is no UTF-8") from error
     bucket.store.write(lambda update: update.put_many(bucket.name, pairs, bucket.check))
 
 

@@ -11,7 +11,6 @@ They line up in a list, and whoever leaves says so in the call.
 
 from __future__ import annotations
 
-from _queue import SimpleQueue
 from _thread import TIMEOUT_MAX, allocate_lock, start_new_thread
 
 from kvcli.errors import Busy, Full
@@ -92,8 +91,10 @@ class Writer:
     def __init__(self) -> None:
         """Start without a thread: who only reads never needs one."""
         self._calls: list[Call] = []
-        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._wake = allocate_lock()
+        self._wake.acquire()
         self._serving = allocate_lock()
+        self._stopped = False
 
     def run(
         self, job: Callable[[Call], object], lock_timeout: float, meanwhile: Callable[[], object] | None = None
@@ -125,18 +126,26 @@ class Writer:
 
     def stop(self) -> None:
         """End the thread, once its last job is done."""
-        self._wake.put(False)
+        self._stopped = True
+        self._call()
 
     def _post(self, call: Call) -> None:
         if not self._serving.locked():
             start_thread(self._serve)  # One too many ends at once.
         self._calls.append(call)
-        self._wake.put(True)
+        self._call()
+
+    def _call(self) -> None:
+        try:  # noqa: SIM105 - contextlib is slow to load
+            self._wake.release()
+        except RuntimeError:
+            pass  # Another caller did, and the thread has not looked yet.
 
     def _serve(self) -> None:
         if not self._serving.acquire(False):
             return
-        while self._wake.get():
+        while not self._stopped:
+            self._wake.acquire()
             while self._calls:
                 self._calls[0].run()
                 del self._calls[0]
