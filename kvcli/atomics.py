@@ -178,6 +178,11 @@ def increment_in(update: Update, name: bytes, raw: bytes, delta: int) -> int:
     return after
 
 
+def parse_delta(text: str) -> int | None:
+    """Read what somebody wrote as a delta: a plus is fine, in front of digits."""
+    return parse_s64(text[text[:1] == "+" and text[1:2] != "-" :].encode("utf-8", "surrogateescape"))
+
+
 def parse_s64(text: bytes) -> int | None:
     """Read `0|-?[1-9][0-9]*` within s64; None for anything else. int() would take ' 7', '1_000' and Arabic digits."""
     digits = text.removeprefix(b"-")

@@ -12,4 +12,4 @@ def test_killed_batch_loses_nothing_answered() -> None:
 
 def test_campaign_sees_what_is_lost() -> None:
     """If answered lines were not there, the campaign would say so."""
-    assert campaign(seed=8, rounds=3, plant=7_000)[1] != []
+    assert campaign(seed=8, rounds=3, plant=True)[1] != []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gc
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from kvcli.commands import Stream
-from kvcli.errors import BatchFailed, InvalidArgument
+from kvcli.errors import BatchFailed, InvalidArgument, NoSuchStore, ReadOnly
 from kvcli.operations import Malformed, Sets
 from kvcli.operations.answers import RESULTS, Answers
 from kvcli.operations.decoding import decode_block
@@ -84,18 +84,25 @@ class Batch:
     def run(self, handle: int) -> Iterator[bytes]:
         """Run chunk after chunk, a transaction each. While one becomes durable, the next is decoded if it is there."""
         chunks = self._chunks(handle)
-        ahead: list[Operations] = []
+        ahead: list[Operations | Exception] = []
 
         def read_ahead() -> None:
-            if not self._paused:
-                ahead.extend(islice(chunks, 1))
+            try:
+                if not (self._paused or ahead):
+                    ahead.extend(islice(chunks, 1))
+            except Exception as error:  # noqa: BLE001 - it is raised once the answers to this chunk are told
+                ahead.append(error)
 
-        while operations := ahead or list(islice(chunks, 1)):
-            ahead = []
-            answers = self._run_chunk(operations[0], read_ahead)
-            yield from self._tell(answers)
-            if answers.failure is not None and not self._keep_going:
-                return self._fail(answers.failure)
+        while coming := ahead or list(islice(chunks, 1)):
+            operations, ahead = coming[0], []
+            if isinstance(operations, Exception):
+                raise operations
+            while operations:
+                answers = self._run_part(operations, read_ahead)
+                yield from self._tell(answers)
+                if answers.failure is not None and not self._keep_going:
+                    return self._fail(answers.failure)
+                operations = answers.rest
         return self._sum_up()
 
     def run_atomically(self, handle: int) -> Iterator[bytes]:
@@ -166,40 +173,66 @@ class Batch:
         sets = read_sets(block) if self._chunk is None else None
         return [*decode_block(block)] if sets is None else [sets]
 
-    def _run_chunk(self, operations: Operations, meanwhile: Callable[[], None]) -> Answers:
-        if all(isinstance(each, Malformed) for each in operations):
-            return Program(None, "", keep_going=self._keep_going).run(None, operations, self._count)  # type: ignore[arg-type]
-        writes, makes = any(each.writes for each in operations), any(each.makes for each in operations)
-        store = self._open(writes=writes, makes=makes)
+    def _run_part(self, operations: Operations, meanwhile: Callable[[], None]) -> Answers:
+        """Run operations in one transaction; where they cannot be, the answers have a rest that can."""
+        answers = Answers(self._count)
+        for bad in operations if self._keep_going else operations[:1]:
+            if not isinstance(bad, Malformed):
+                break
+            answers.fail(bad, bad.error)
+        part = operations[: answers.failed] or self._before_first_write(operations)
+        if not answers.failed:
+            writes, makes = any(each.writes for each in part), any(each.makes for each in part)
+            try:
+                store = self._open(writes=writes, makes=makes)
+            except (NoSuchStore, ReadOnly) as error:
+                part = operations[:1]
+                refuse(answers, part[0], error)
+            else:
+                answers = self._run_in(store, part, writes, meanwhile)
+        answers.rest += operations[len(part) :]
+        return answers
+
+    def _before_first_write(self, operations: Operations) -> Operations:
+        """Leave for later what writes, where what reads has another fate: the store may not be there, or be read-only."""
+        if self._context.is_open and not self._context.read_only:
+            return operations
+        reads = list(takewhile(lambda each: not each.writes, operations))
+        return reads or operations
+
+    def _run_in(self, store: Store, operations: Operations, writes: bool, meanwhile: Callable[[], None]) -> Answers:
         program = self._program(store)
 
         def work(txn: Any) -> Answers:
             return program.run(txn, operations, self._count)
 
-        answered = store.write(work, meanwhile) if writes else store.read(work)
+        answers = store.write(work, meanwhile) if writes else store.read(work)
         if self._chunk is None:
             large = int(store.stat()["bytes"]) > SMALL_STORE_BYTES
             self._limit = SPREAD_OPERATIONS if large else CHUNK_OPERATIONS
-        return answered
+        return answers
 
     def _run_spooled(self, txn: Any, store: Store, spool: IO[bytes], answers: IO[bytes]) -> None:
-        program = self._program(store)
+        program = self._program(store, whole=True)
         self._count = 0  # From the start, also when the map had to grow.
         spool.seek(0)
         answers.seek(0)
         answers.truncate()
         for block in blocks(spool.fileno()):
-            told = program.run(txn, self._decode(block), self._count)
-            if told.failed:
-                raise Rollback(told)
-            answers.writelines(self._tell(told))
+            operations = self._decode(block)
+            while operations:
+                told = program.run(txn, operations, self._count)
+                if told.failed:
+                    raise Rollback(told)
+                answers.writelines(self._tell(told))
+                operations = told.rest
 
     def _open(self, *, writes: bool, makes: bool) -> Store:
         return self._context.store_to_write(make=makes) if writes else self._context.store_to_read()
 
-    def _program(self, store: Store) -> Program:
-        context = self._context
-        return Program(store, context.bucket_name, create=context.create, keep_going=self._keep_going)
+    def _program(self, store: Store, *, whole: bool = False) -> Program:
+        context, going = self._context, self._keep_going
+        return Program(store, context.bucket_name, create=context.create, keep_going=going, whole=whole)
 
     def _tell(self, answers: Answers) -> Iterator[bytes]:
         self._count = answers.number
@@ -212,3 +245,9 @@ class Batch:
     def _sum_up(self) -> None:
         if self._failed:
             self.stream.error = BatchFailed(f"{self._failed} of {self._count} operations failed")
+
+
+def refuse(answers: Answers, operation: Operation | Malformed | Sets, error: KvError) -> None:
+    """Answer what could not even begin."""
+    for each in operation.each() if isinstance(operation, Sets) else [operation]:
+        answers.fail(each, error)

@@ -54,6 +54,11 @@ class Context:
         self._location = self._location or locate(*self._chosen)
         return self._location
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the store was found and is open."""
+        return self._store is not None
+
     def store_to_read(self) -> Store:
         """Open the store read-only. The unnamed default store, while absent, reads as empty; a named one is missed."""
         if self._store is not None:
@@ -114,7 +119,11 @@ class Context:
 
     def input(self, file: str) -> int:
         """Give the descriptor of a file to read from, or of standard input for `-`; it stays open."""
-        return self.stdin().fileno() if file == "-" else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        if file == "-":
+            return self.stdin().fileno()
+        if os.path.isdir(file):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file)
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvcli.atomics import increment, parse_s64
+from kvcli.atomics import increment, parse_delta
 from kvcli.commands import Record
 from kvcli.errors import InvalidArgument
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run(context: Context, key: str, delta: str = "1") -> Record:
     """Add `delta` to the integer at `key` (atomics.wit, `increment`). Raises NotAnInteger, IntegerOverflow."""
-    number = parse_s64(delta.removeprefix("+").encode("utf-8", "surrogateescape"))
+    number = parse_delta(delta)
     if number is None:
         raise InvalidArgument(f"DELTA is a decimal integer of 64 bits, not {delta!r}")
     bucket = context.bucket_to_write(key)

@@ -65,11 +65,15 @@ class Ledger:
         """Remember that any key of the bucket may have been written."""
         self._touched[bucket] = set(range(STRIPES_PER_WRITE_MAX + 1))
 
+    def wrote(self, bucket: bytes, key: bytes) -> bool:
+        """Tell whether this transaction wrote `key`, or another key of its stripe."""
+        touched = self._touched.get(bucket, ())
+        return crc32(key) % STRIPES in touched or len(touched) > STRIPES_PER_WRITE_MAX
+
     def last_write(self, bucket: bytes, key: bytes) -> int:
         """Give a revision after which nobody wrote `key`."""
         prefix, stripe = crc32(bucket).to_bytes(4, "big"), crc32(key) % STRIPES
-        touched = self._touched.get(bucket, ())
-        if stripe in touched or len(touched) > STRIPES_PER_WRITE_MAX:
+        if self.wrote(bucket, key):
             return self.revision
         return max(self._floor, self._read(prefix), self._read(prefix + stripe.to_bytes(2, "big")))
 

@@ -112,12 +112,26 @@ class Snapshot:
         value = self._txn.get(key, db=self._database(bucket))
         return None if bucket == MAIN and value is not None and is_record(value) else value
 
-    def get_many(self, bucket: bytes, keys: list[bytes]) -> list[bytes | None]:
-        """Give the value of each key, None for an absent one."""
+    def get_many(self, bucket: bytes, keys: list[bytes], room: int | None = None) -> list[bytes | None]:
+        """Give the value of each key, None for an absent one. The last is the first that does not fit into `room` bytes."""
         if bucket == MAIN:
             return [self.get(bucket, key) for key in keys]
         get, database = self._txn.get, self._database(bucket)
-        return [get(key, None, database) for key in keys]
+        if room is None:
+            return [get(key, None, database) for key in keys]
+        values: list[bytes | None] = []
+        for key in keys:
+            value = get(key, None, database)
+            values.append(value)
+            if value is not None:
+                room -= len(value)
+                if room < 0:
+                    break
+        return values
+
+    def wrote(self, bucket: bytes, key: bytes) -> bool:  # noqa: ARG002 - nothing is written here
+        """See Update.wrote."""
+        return False
 
     def has(self, bucket: bytes, key: bytes) -> bool:
         """Tell whether `key` exists, without reading its value."""

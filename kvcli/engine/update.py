@@ -101,6 +101,10 @@ class Update(Snapshot):
         else:
             self._txn.put(name, value, db=private)
 
+    def wrote(self, bucket: bytes, key: bytes) -> bool:
+        """Tell whether this transaction has written `key`: a handle that is made now would lose for that alone."""
+        return self._ledger.wrote(bucket, key)
+
     def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
         """Tell whether nobody wrote `key` since `revision`, and the store is the one called `identity`."""
         unborn = (

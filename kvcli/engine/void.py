@@ -67,7 +67,7 @@ class Emptiness(Snapshot):
         self.check(bucket)
         return None
 
-    def get_many(self, bucket: bytes, keys: list[bytes]) -> list[bytes | None]:
+    def get_many(self, bucket: bytes, keys: list[bytes], room: int | None = None) -> list[bytes | None]:
         """See Snapshot.get_many."""
         return [self.get(bucket, key) for key in keys]
 

@@ -9,14 +9,16 @@ from msgspec import UNSET
 from msgspec.json import Encoder
 
 from kvcli.errors import CasFailed, KvError
-from kvcli.operations import TAGS, Malformed, Operation
+from kvcli.operations import TAGS, Malformed, Operation, Sets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 Fields = dict[str, object]
 RESULTS = ("all", "errors", "none")
 PAGE_LINES = 5_000
+ROOM_BYTES = 8 << 20  # What answers may take before they are told.
+ANSWER_BYTES_MAX = 64 << 20
 
 encode_lines = Encoder().encode_lines
 
@@ -24,31 +26,38 @@ encode_lines = Encoder().encode_lines
 class Answers:
     """The answers to operations from number `number` on, which is the next one; how many failed, and how the first did."""
 
-    __slots__ = ("_parts", "failed", "failure", "number")
+    __slots__ = ("_parts", "failed", "failure", "first", "number", "rest", "weight")
 
     def __init__(self, number: int) -> None:
         """Start with none."""
+        self.first = number
         self.number = number
         self.failed = 0
         self.failure: KvError | None = None
+        self.rest: list[
+            Operation | Malformed | Sets
+        ] = []  # Operations that are not answered yet, and wait for the next transaction.
+        self.weight = 0
         self._parts: list[Fields | range] = []  # A range stands for sets of which there is nothing to say but ok.
 
     def add(self, operation: Operation, fields: Fields) -> None:
         """Answer an operation that was done."""
+        self.weight += weight(fields)
         known = {} if operation.id is UNSET else {"id": operation.id}
         self._parts.append({"i": self.number, **known, "op": TAGS[type(operation)], "ok": True, **fields})
         self.number += 1
 
-    def add_many(self, operations: Sequence[Operation], all_fields: Iterable[Fields]) -> None:
-        """Answer operations of one kind that were done."""
+    def add_many(self, operations: Sequence[Operation], all_fields: list[Fields]) -> None:
+        """Answer operations of one kind that were done: as many of them as there are answers."""
         if any(each.id is not UNSET for each in operations):
             for operation, fields in zip(operations, all_fields, strict=False):
                 self.add(operation, fields)
             return
-        op, numbers = TAGS[type(operations[0])], range(self.number, self.number + len(operations))
-        pairs = zip(numbers, all_fields, strict=False)
-        self._parts += [{"i": number, "op": op, "ok": True, **fields} for number, fields in pairs]
-        self.number = numbers.stop
+        op = TAGS[type(operations[0])]
+        self._parts += [
+            {"i": number, "op": op, "ok": True, **fields} for number, fields in enumerate(all_fields, self.number)
+        ]
+        self.number += len(all_fields)
 
     def add_sets(self, count: int) -> None:
         """Answer so many sets that were done, without an id."""
@@ -70,7 +79,10 @@ class Answers:
         self._parts.append(answer)
         self.number += 1
         self.failed += 1
-        self.failure = self.failure or error
+        # A traceback would keep all frames it passed through, and they the operations of this transaction.
+        self.failure = self.failure or error.with_traceback(None)
+        error.__context__ = error.__cause__ = None
+        self.weight += weight(answer)
 
     def last_failed(self) -> Answers:
         """Give the last answer alone."""
@@ -91,6 +103,17 @@ class Answers:
                 yield encode_lines(parts[start:at])
                 start = at
         yield encode_lines(parts[start:])
+
+
+def weight(fields: Fields) -> int:
+    """Give about how many bytes an answer takes."""
+    total = 0
+    for field in fields.values():
+        if isinstance(field, str):
+            total += len(field)
+        elif isinstance(field, list):
+            total += sum([len(each) if isinstance(each, str) else weight(each) for each in field])
+    return total
 
 
 def is_failure(part: Fields | range) -> bool:

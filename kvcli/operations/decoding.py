@@ -27,7 +27,7 @@ from kvcli.operations import (
     Set,
     SetMany,
 )
-from kvcli.operations.lines import LINE_BYTES_MAX, TOO_LONG, UNCLOSED, Block
+from kvcli.operations.lines import ELEMENT_BYTES_MAX, LINE_BYTES_MAX, TOO_LONG, UNCLOSED, Block
 
 decode = msgspec.json.Decoder(AnyOperation).decode
 decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -45,11 +45,24 @@ def decode_block(block: Block) -> list[Operation | Malformed]:
         found: list[Operation | Malformed] = [decode(line) for line in lines]
     except FAILURES:
         found = []
-    quotes = sum([line.count(b'"') for line in lines])
-    if found and quotes in {sum([QUOTES[type(each)] for each in found]), sum(map(_quotes, found))}:
-        return found
+    if found and _is_plain(block, lines):
+        quotes = sum([line.count(b'"') for line in lines])
+        if quotes == sum([QUOTES[type(each)] for each in found]) or quotes == sum(map(_quotes, found)):
+            return found
     numbered = enumerate(block.lines, block.number)  # One by one, then, to say which.
     return [decode_line(line, f"{block.unit} {at}") for at, line in numbered if line and not line.isspace()]
+
+
+def _is_plain(block: Block, lines: list[bytes]) -> bool:
+    """Tell whether ids, which are not decoded but given back, are text without escapes."""
+    if not all(map(bytes.isascii, lines)):
+        try:
+            block.text.decode()
+        except UnicodeDecodeError:
+            return False
+        if not block.text:
+            return False
+    return not (any(b"\\" in line for line in lines) and any(b"id" in line or b"\\u" in line for line in lines))
 
 
 def decode_line(line: bytes, place: str) -> Operation | Malformed:
@@ -57,13 +70,17 @@ def decode_line(line: bytes, place: str) -> Operation | Malformed:
     fields: dict[str, Any] = {}
     try:
         if line is TOO_LONG or line is UNCLOSED:
-            raise MalformedData(_unreadable(line))
+            raise MalformedData(_unreadable(line, place))
+        line.decode()
         try:
             operation: Operation = decode(line)
         except msgspec.ValidationError:  # It may be a form of it with base64.
             fields = _fields(line)
             operation = _convert(fields)
+        if operation.id is not UNSET:
+            msgspec.json.decode(operation.id)  # It is given back, so it must be JSON to its last escape.
         if _quotes(operation) != _bare(line).count(b'"'):
+            fields = fields or _fields(line)
             _check_names(line)
     except FAILURES as error:
         return _malformed(f"{place}: {_reason(error, line)}", fields)
@@ -72,8 +89,12 @@ def decode_line(line: bytes, place: str) -> Operation | Malformed:
     return operation
 
 
-def _unreadable(line: bytes) -> str:
-    return f"longer than {LINE_BYTES_MAX} bytes" if line is TOO_LONG else "the input ends inside of the array"
+def _unreadable(line: bytes, place: str) -> str:
+    if line is UNCLOSED:
+        return "the input ends inside of the array"
+    if place.startswith("element"):
+        return f"longer than {ELEMENT_BYTES_MAX} bytes, so where the next one starts cannot be told: use lines"
+    return f"longer than {LINE_BYTES_MAX} bytes"
 
 
 def _reason(error: Exception, line: bytes) -> str:
@@ -171,13 +192,15 @@ def _quotes(operation: Any) -> int:
     if operation.bucket is not None:
         count += 4
     if operation.id is not UNSET:
-        count += 2 + bytes(operation.id).count(b'"')
+        count += 2 + _bare(bytes(operation.id)).count(b'"')
     if isinstance(operation, SetMany):
         return count + 8 * len(operation.items)
     if isinstance(operation, GetMany | DeleteMany):
         return count + 2 * len(operation.keys)
     if isinstance(operation, Cas):
-        return count + (2 if operation.expect is None else 4)
+        return count + sum(
+            2 if each is None else 4 for each in (operation.expect, operation.token) if each is not UNSET
+        )
     if isinstance(operation, Incr) and operation.delta != 1:
         return count + (4 if isinstance(operation.delta, str) else 2)
     return count

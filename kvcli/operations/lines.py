@@ -53,18 +53,21 @@ def blocks(handle: int, *, arrays: bool = False) -> Iterator[Block]:
     Memory is bounded: TOO_LONG stands for a line that is longer than any may be.
     """
     cut: _Lines | _Elements | None = None
-    read, number = 0, 1
+    read, number, start = 0, 1, b""
     for piece, paused in _pieces(handle):
         read += len(piece)
         if cut is None:
-            piece = piece.removeprefix(BOM)  # noqa: PLW2901 - it is not a part of the text
-            cut = _Elements() if arrays and piece.lstrip()[:1] == b"[" else _Lines()
+            start = (start + piece).removeprefix(BOM)
+            if len(start) < PIECE_BYTES and (BOM.startswith(start) or (arrays and start.isspace())):
+                continue  # Whether it is an array is not to be seen yet.
+            cut = _Elements() if arrays and start.lstrip()[:1] == b"[" else _Lines()
+            piece = start  # noqa: PLW2901 - of the text, to which a byte order mark does not belong
         content = cut.feed(piece)
         if content or paused:
             yield Block(cut.unit, number, content, paused=paused, read=read)
         number += content.count(b"\n") if isinstance(content, bytes) else len(content)
-    if cut is not None and (content := cut.end()):
-        yield Block(cut.unit, number, content, paused=True, read=read)
+    if rest := start if cut is None else cut.end():
+        yield Block("line" if cut is None else cut.unit, number, rest, paused=True, read=read)
 
 
 def _pieces(handle: int) -> Iterator[tuple[bytes, bool]]:
@@ -76,6 +79,9 @@ def _pieces(handle: int) -> Iterator[tuple[bytes, bool]]:
         except BlockingIOError:
             coming.poll()
             continue
+        except OSError as error:
+            error.filename = "input"
+            raise
         if not piece:
             return
         yield piece, not coming.poll(0)
@@ -125,6 +131,7 @@ class _Elements:
         self._buffer = b""
         self._at = 0  # Where to look on: what stands before was looked at.
         self._depth = 0
+        self._comma = False  # Stood in front of this element.
         self._inside = False  # Of a string that is not whole yet.
         self._over = False
 
@@ -143,6 +150,8 @@ class _Elements:
 
     def end(self) -> list[bytes]:
         """Give what is left, which is one too few or too many."""
+        if self._over:
+            return []
         if self._depth:
             return [UNCLOSED]
         return [self._buffer] if self._buffer.strip() else []
@@ -180,6 +189,7 @@ class _Elements:
         if not outermost or mark == b"}":
             return start
         element = self._buffer[start : self._at - 1].translate(ON_ONE_LINE).strip()
-        if element or mark == b",":
-            elements.append(element or mark)  # Between two commas stands nothing, and that is no JSON.
+        if element or mark == b"," or self._comma:
+            elements.append(element or mark)  # Beside a comma stands nothing, and that is no JSON.
+        self._comma = mark == b","
         return self._at

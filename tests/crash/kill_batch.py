@@ -19,10 +19,10 @@ KEYS = 20_000
 CHUNKS = ("1000", "5000", None)
 
 
-def campaign(seed: int, rounds: int, *, plant: int = 0) -> tuple[str, list[str]]:
+def campaign(seed: int, rounds: int, *, plant: bool = False) -> tuple[str, list[str]]:
     """Kill a batch at a random moment, each round; give counts and what was wrong.
 
-    `plant` says that so many more lines were answered than were, as if they had been lost.
+    `plant` loses a key that was answered, which the campaign must see.
     """
     chance = random.Random(seed)
     problems: list[str] = []
@@ -34,7 +34,9 @@ def campaign(seed: int, rounds: int, *, plant: int = 0) -> tuple[str, list[str]]
             done = kill(store, lines, chance)
             answered += done
             unfinished += done < len(lines)
-            problems += [f"round {number}: {each}" for each in compare(store, lines, min(done + plant, LINES))]
+            if plant:
+                lose(store, lines, done)
+            problems += [f"round {number}: {each}" for each in compare(store, lines, done)]
     return f"{answered} lines answered, {unfinished} runs cut short", problems
 
 
@@ -66,6 +68,15 @@ def kill(store: str, lines: list[bytes], chance: random.Random) -> int:
     whole = told[: told.rfind(b"\n") + 1].splitlines()
     assert all(b'"ok":true' in line for line in whole)
     return len(whole)
+
+
+def lose(store: str, lines: list[bytes], done: int) -> None:
+    """Delete a key that the answered lines made and the others leave alone."""
+    later = {json.loads(line)["key"] for line in lines[done:]}
+    key = next((key for key in expected(lines[:done]) if key not in later), None)
+    if key is not None:
+        with Store(store) as opened:
+            opened.open("default").delete(key)
 
 
 def compare(store: str, lines: list[bytes], done: int) -> list[str]:
