@@ -25,6 +25,7 @@ HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
 }
 NUMBERS = ("set", "incr")  # Commands to which -5 is a number, not an option.
 DIGITS_MAX = 19
+DEFAULTS = {"delta": "1", "file": "-", "results": "all"}
 SHARED = {"--store": "store", "-s": "store", "--bucket": "bucket", "-b": "bucket"}
 SHARED_FLAGS = {"--json": "json", "--read-only": "read_only"}
 
@@ -93,6 +94,7 @@ def _settle(arguments: dict[str, object]) -> bool:
         if not (isinstance(limit, str) and limit.isascii() and limit.isdigit() and len(limit) < DIGITS_MAX):
             return False
         arguments["limit"] = int(limit)
-    if arguments.get("delta") == "1":
-        del arguments["delta"]
+    for name, default in DEFAULTS.items():
+        if arguments.get(name) == default:
+            del arguments[name]
     return True
