@@ -88,7 +88,7 @@ class Batch:
 
         def read_ahead() -> None:
             try:
-                if not (self._paused or ahead):
+                if not ahead:
                     ahead.extend(islice(chunks, 1))
             except Exception as error:  # noqa: BLE001 - it is raised once the answers to this chunk are told
                 ahead.append(error)
@@ -98,7 +98,7 @@ class Batch:
             if isinstance(operations, Exception):
                 raise operations
             while operations:
-                answers = self._run_part(operations, read_ahead)
+                answers = self._run_part(operations, None if self._paused else read_ahead)
                 yield from self._tell(answers)
                 if answers.failure is not None and not self._keep_going:
                     return self._fail(answers.failure)
@@ -173,7 +173,7 @@ class Batch:
         sets = read_sets(block) if self._chunk is None else None
         return [*decode_block(block)] if sets is None else [sets]
 
-    def _run_part(self, operations: Operations, meanwhile: Callable[[], None]) -> Answers:
+    def _run_part(self, operations: Operations, meanwhile: Callable[[], None] | None) -> Answers:
         """Run operations in one transaction; where they cannot be, the answers have a rest that can."""
         answers = Answers(self._count)
         for bad in operations if self._keep_going else operations[:1]:
@@ -200,14 +200,16 @@ class Batch:
         reads = list(takewhile(lambda each: not each.writes, operations))
         return reads or operations
 
-    def _run_in(self, store: Store, operations: Operations, writes: bool, meanwhile: Callable[[], None]) -> Answers:
+    def _run_in(
+        self, store: Store, operations: Operations, writes: bool, meanwhile: Callable[[], None] | None
+    ) -> Answers:
         program = self._program(store)
 
         def work(txn: Any) -> Answers:
             return program.run(txn, operations, self._count)
 
         answers = store.write(work, meanwhile) if writes else store.read(work)
-        if self._chunk is None:
+        if self._chunk is None and not self._paused:
             large = int(store.stat()["bytes"]) > SMALL_STORE_BYTES
             self._limit = SPREAD_OPERATIONS if large else CHUNK_OPERATIONS
         return answers
