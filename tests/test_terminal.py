@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -188,3 +189,22 @@ def test_help_off_a_terminal_is_plain(kvcli: Run) -> None:
     text = kvcli("get", "--help").stdout.decode()
     assert text.isascii()
     assert text.index("Examples:") < text.index("Options:")
+
+
+@pytest.mark.parametrize(
+    "words", [("batch", "FILE"), ("export",), ("export", "--format", "csv"), ("export", "--format", "dump")]
+)
+def test_data_cannot_act(path: str, tmp_path: os.PathLike[str], words: tuple[str, ...]) -> None:
+    """What batch answers and export prints is escaped on a terminal, the id that was given too, and stays JSON."""
+    with Store(path) as store:
+        store.open("default").set("k", "".join(ATTACKS[:-4]).encode())
+    file = os.path.join(tmp_path, "in")
+    with open(file, "w", encoding="utf-8") as out:
+        out.write('{"op":"get","key":"k","id":"\u202e\\u001b"}\n')
+    code, seen = on_terminal(path, *[file if word == "FILE" else word for word in words])
+    assert code == 0
+    assert is_harmless(seen)
+    if words[-1] in {"FILE", "export"}:
+        assert json.loads(seen)
+    if words[-1] == "csv":
+        assert seen.splitlines()[0] == b"key,value"

@@ -129,7 +129,7 @@ class Output:
             return page
         from kvcli.cli.screen import escape_json, escape_text
 
-        return escape_json(page) if json else escape_text(page)
+        return escape_json(page) if json else escape_text(page.replace(b"\r\n", b"\n"))  # The ends of CSV's rows.
 
     def _page_encoder(self) -> Callable[[list[tuple[bytes, bytes | None]], Listing, bool], bytes]:
         if self.json:
