@@ -19,7 +19,7 @@ from kvcli.batch import set_many
 from kvcli.engine.transaction import Span
 from kvcli.formats import dump, ndjson, table
 from kvcli.store import Store
-from tests.conftest import Run
+from tests.conftest import Run, make_foreign
 from tests.processes import ROOT
 
 ODD = {
@@ -130,6 +130,15 @@ def test_we_read_mdb_dumps(path: str, kvcli: Run, options: tuple[str, ...]) -> N
     dumped = subprocess.run(["mdb_dump", *options, "-s", "default", path], stdout=subprocess.PIPE, check=True).stdout
     assert kvcli("import", "--format", "dump", "-s", path + "2", input=dumped).returncode == 0
     assert contents(path + "2") == pairs
+
+
+def test_dump_of_the_main_database_names_none(path: str, kvcli: Run) -> None:
+    """@main is our word for it; mdb_load would make a database of that name."""
+    make_foreign(path, main={b"k": b"v"})
+    out = kvcli("export", "--format", "dump", "-b", "@main").stdout
+    assert b"database=" not in out
+    assert kvcli("import", "--format", "dump", "-s", path + "2", input=out).returncode == 0
+    assert contents(path + "2") == {b"k": b"v"}
 
 
 HEAD = b"VERSION=3\nformat=bytevalue\ntype=btree\nHEADER=END\n"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kvcli.formats import Pair
 
-HEADER = "VERSION=3\nformat=bytevalue\ndatabase={name}\ntype=btree\nmapsize={size}\nmaxreaders=126\nHEADER=END\n"
+HEADER = "VERSION=3\nformat=bytevalue\n{database}type=btree\nmapsize={size}\nmaxreaders=126\nHEADER=END\n"
 END = b"DATA=END"
 SIZE_MIN = 10 << 20
 ESCAPE = re.compile(rb"\\(\\|[0-9a-fA-F]{2})?")
@@ -25,8 +25,14 @@ UNKEPT = ("duplicates", "dupsort", "dupfixed", "integerkey", "integerdup", "reve
 
 
 def write(pages: Iterator[list[Pair]], name: str, size: int) -> Iterator[bytes]:
-    """Write pairs for mdb_load. `size` is that of the store, from which mdb_load takes the size of its map."""
-    yield HEADER.format(name=name, size=max(SIZE_MIN, 4 * size)).encode("utf-8", "surrogateescape")
+    """Write pairs for mdb_load. `size` is that of the store, from which mdb_load takes the size of its map.
+
+    The main database has no name there, and a name that is no line of text is left out: mdb_load -s gives another.
+    """
+    named = name != "@main" and name.isprintable()
+    yield HEADER.format(database=f"database={name}\n" if named else "", size=max(SIZE_MIN, 4 * size)).encode(
+        "utf-8", "surrogateescape"
+    )
     for page in pages:
         yield "".join([f" {key.hex()}\n {value.hex()}\n" for key, value in page]).encode()
     yield END + b"\n"
