@@ -214,3 +214,13 @@ def test_batches_side_by_side_are_exact(path: str) -> None:
     for thread in threads:
         thread.join()
     assert contents(path)[b"n"] == b"2000"
+
+
+def test_memory_does_not_grow_with_answers_between_other_operations(path: str) -> None:
+    """Gets that stand in small groups are counted like those that follow each other."""
+    with Store(path) as store:
+        store.open("default").set("big", b"v" * (1 << 20))
+    group = r"""{"op":"get","key":"big"}\n{"op":"get","key":"big"}\n{"op":"exists","key":"big"}\n"""
+    code, out, memory, _ = feed(path, f"for i in $(seq 100); do printf '{group}'; done > {path}.in; cat {path}.in")
+    assert (code, out.count(b"\n")) == (0, 300)
+    assert memory < 160

@@ -58,6 +58,7 @@ class Answers:
             {"i": number, "op": op, "ok": True, **fields} for number, fields in enumerate(all_fields, self.number)
         ]
         self.number += len(all_fields)
+        self.weight += sum(map(weight, all_fields))
 
     def add_sets(self, count: int) -> None:
         """Answer so many sets that were done, without an id."""
