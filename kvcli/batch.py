@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from kvcli.engine.update import Update
     from kvcli.store import Bucket
 
+# What goes into a transaction of a long load, whichever of the two is reached first: in random order a smaller one
+# writes most pages of a small store again and again.
+CHUNK_PAIRS, CHUNK_BYTES = 40_000, 16 << 20
 KEYS_PER_DELETE = 1000  # A long prefix goes in pieces, so that no other writer waits for all of it.
 
 

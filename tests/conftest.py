@@ -97,3 +97,13 @@ def make_foreign(path: str, *, lib_version: int = 0, subdir: bool = True, **data
             database = env.open_db(None if name == "main" else name.encode(), txn=txn)
             for key, value in pairs.items():
                 txn.put(key, value, db=database)
+
+
+def walk(bucket: Bucket) -> list[str]:
+    """List all keys, page by page."""
+    page = bucket.list_keys()
+    keys = page.keys
+    while page.cursor is not None:
+        page = bucket.list_keys(page.cursor)
+        keys = keys + page.keys
+    return keys

@@ -14,7 +14,7 @@ from kvcli.batch import delete_span, get_many
 from kvcli.engine.transaction import Span
 from kvcli.errors import AccessDenied, InvalidBucketName, KvError, UnsupportedBucket
 from kvcli.store import Bucket, Store
-from tests.conftest import Run, make_foreign
+from tests.conftest import Run, make_foreign, walk
 from tests.test_foreign import FORMATS, digest
 
 Databases = dict[str, dict[bytes, bytes]]
@@ -32,16 +32,6 @@ def make(path: str, databases: Databases, lib_version: int = 0) -> None:
             database = env.open_db(None if name == "main" else name.encode("utf-8", "surrogateescape"), txn=txn)
             for key, value in pairs.items():
                 txn.put(key, value, db=database)
-
-
-def walk(bucket: Bucket) -> list[str]:
-    """List all keys, page by page."""
-    page = bucket.list_keys()
-    keys = page.keys
-    while page.cursor is not None:
-        page = bucket.list_keys(page.cursor)
-        keys = keys + page.keys
-    return keys
 
 
 @FORMATS

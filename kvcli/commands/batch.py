@@ -6,6 +6,7 @@ import gc
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
 from kvcli.commands import Stream
 from kvcli.errors import BatchFailed, InvalidArgument, NoSuchStore, ReadOnly
 from kvcli.operations import Malformed, Sets
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 
     Operations = list[Operation | Malformed | Sets]
 
-CHUNK_OPERATIONS = 40_000  # In random order a smaller chunk writes most pages of a small store again and again.
 SPREAD_OPERATIONS = 16_000  # In a large one each operation may dirty a page of its own, and pages take memory.
 SMALL_STORE_BYTES = 256 << 20
-CHUNK_BYTES = 16 << 20
 PAGE_BYTES = 1 << 20
 GARBAGE_OBJECTS = 100_000
 
@@ -76,7 +75,7 @@ class Batch:
         self._keep_going = keep_going
         self._chunk = chunk
         self._results = results
-        self._limit = chunk or CHUNK_OPERATIONS
+        self._limit = chunk or CHUNK_PAIRS
         self._count = 0
         self._failed = 0
         self._paused = False
@@ -211,7 +210,7 @@ class Batch:
         answers = store.write(work, meanwhile) if writes else store.read(work)
         if self._chunk is None and not self._paused:
             large = int(store.stat()["bytes"]) > SMALL_STORE_BYTES
-            self._limit = SPREAD_OPERATIONS if large else CHUNK_OPERATIONS
+            self._limit = SPREAD_OPERATIONS if large else CHUNK_PAIRS
         return answers
 
     def _run_spooled(self, txn: Any, store: Store, spool: IO[bytes], answers: IO[bytes]) -> None:

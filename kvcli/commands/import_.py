@@ -6,8 +6,9 @@ import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
 from kvcli.commands import Progress, Record
-from kvcli.errors import InvalidArgument, KvError, MalformedData
+from kvcli.errors import InvalidArgument, InvalidKey, MalformedData
 from kvcli.formats import FORMATS, KEY, VALUE, dump, guess, ndjson, table
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from kvcli.engine.update import Update
     from kvcli.formats import Pair, Records
     from kvcli.store import Bucket
-
-CHUNK_PAIRS = 40_000
-CHUNK_BYTES = 16 << 20
 
 
 def run(
@@ -92,33 +90,34 @@ class Import:
         return 0 if noted is None else int.from_bytes(noted, "big")
 
     def _set(self, bucket: Bucket, pairs: list[Pair], *, last: bool = False) -> None:
-        self._check(bucket, pairs)
         count = self._count + len(pairs)
 
         def work(update: Update) -> None:
             update.put_many(bucket.name, pairs, bucket.check)
             update.note(self._note, None if last else count.to_bytes(8, "big"))
 
-        bucket.store.write(work)
+        try:
+            bucket.store.write(work)
+        except InvalidKey:
+            self._set_up_to_a_bad_key(bucket, pairs)
         self._count = count
 
-    def _check(self, bucket: Bucket, pairs: list[Pair]) -> None:
-        if all(0 < length <= bucket.store.key_bytes_max for length in {len(key) for key, _ in pairs}):
-            return
-        for number, (key, _) in enumerate(pairs, self._count + 1):
+    def _set_up_to_a_bad_key(self, bucket: Bucket, pairs: list[Pair]) -> None:
+        """Set what stands before it. Raises MalformedData with its number."""
+        for at, (key, _) in enumerate(pairs):
             try:
                 bucket.check(key)
-            except KvError as error:
-                self._set(bucket, pairs[: number - self._count - 1])
-                raise MalformedData(f"record {number}: {error} ({self._count:,} records were imported)") from error
+            except InvalidKey as error:
+                self._set(bucket, pairs[:at])
+                count = self._count
+                raise MalformedData(f"record {count + 1}: {error} ({count:,} records were imported)") from error
 
 
 def note_name(bucket: str, file: str, format: str) -> bytes:  # noqa: A002
     """Name an import, so that another run of it finds how far this one came."""
     source = "-" if file == "-" else os.path.realpath(file)
-    return (
-        b"import:" + blake2b(repr((bucket, source, format)).encode("utf-8", "surrogateescape"), digest_size=16).digest()
-    )
+    words = repr((bucket, source, format)).encode("utf-8", "surrogateescape")
+    return b"import:" + blake2b(words, digest_size=16).digest()
 
 
 def _start(handle: int) -> bytes:

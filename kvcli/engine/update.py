@@ -107,9 +107,8 @@ class Update(Snapshot):
 
     def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
         """Tell whether nobody wrote `key` since `revision`, and the store is the one called `identity`."""
-        unborn = (
-            identity == NO_IDENTITY and not revision
-        )  # Seen before there was a store: good for what nobody wrote yet.
+        # Seen before there was a store: good for what nobody wrote yet.
+        unborn = identity == NO_IDENTITY and not revision
         return (unborn or identity == self.identity()) and self._ledger.unchanged(bucket, key, revision)
 
     def seal(self) -> None:

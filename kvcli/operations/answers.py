@@ -34,9 +34,7 @@ class Answers:
         self.number = number
         self.failed = 0
         self.failure: KvError | None = None
-        self.rest: list[
-            Operation | Malformed | Sets
-        ] = []  # Operations that are not answered yet, and wait for the next transaction.
+        self.rest: list[Operation | Malformed | Sets] = []  # They are not answered, and wait for another transaction.
         self.weight = 0
         self._parts: list[Fields | range] = []  # A range stands for sets of which there is nothing to say but ok.
 
@@ -93,7 +91,9 @@ class Answers:
 
     def lines(self, results: str) -> Iterator[bytes]:
         """Write them as JSON, page by page: all of them, errors only, or none."""
-        parts = {"all": self._parts, "errors": [each for each in self._parts if is_failure(each)], "none": []}[results]
+        if results == "none":
+            return
+        parts = self._parts if results == "all" else [each for each in self._parts if is_failure(each)]
         start = 0
         for at, part in enumerate(parts):
             if isinstance(part, range):

@@ -9,25 +9,21 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import fields as fields_of
 
 from kvcli.errors import KvError, MalformedData
 from kvcli.operations import (
     TAGS,
     AnyOperation,
     Cas,
-    Delete,
     DeleteMany,
-    Exists,
-    Get,
     GetMany,
     Incr,
-    List,
     Malformed,
     Operation,
-    Set,
     SetMany,
 )
-from kvcli.operations.lines import ELEMENT_BYTES_MAX, LINE_BYTES_MAX, TOO_LONG, UNCLOSED, Block
+from kvcli.operations.lines import ELEMENT_BYTES_MAX, LINE_BYTES_MAX, TOO_LONG, UNCLOSED, Block, is_utf8
 
 decode = msgspec.json.Decoder(AnyOperation).decode
 decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -45,7 +41,7 @@ def decode_block(block: Block) -> list[Operation | Malformed]:
         found: list[Operation | Malformed] = [decode(line) for line in lines]
     except FAILURES:
         found = []
-    if found and _is_plain(block, lines):
+    if found and _is_plain(block):
         quotes = sum([line.count(b'"') for line in lines])
         if quotes == sum([QUOTES[type(each)] for each in found]) or quotes == sum(map(_quotes, found)):
             return found
@@ -53,16 +49,10 @@ def decode_block(block: Block) -> list[Operation | Malformed]:
     return [decode_line(line, f"{block.unit} {at}") for at, line in numbered if line and not line.isspace()]
 
 
-def _is_plain(block: Block, lines: list[bytes]) -> bool:
+def _is_plain(block: Block) -> bool:
     """Tell whether ids, which are not decoded but given back, are text without escapes."""
-    if not all(map(bytes.isascii, lines)):
-        try:
-            block.text.decode()
-        except UnicodeDecodeError:
-            return False
-        if not block.text:
-            return False
-    return not (any(b"\\" in line for line in lines) and any(b"id" in line or b"\\u" in line for line in lines))
+    text = block.text or b"\n".join(block.lines)
+    return is_utf8(text) and not (b"\\" in text and (b"id" in text or b"\\u" in text))
 
 
 def decode_line(line: bytes, place: str) -> Operation | Malformed:
@@ -172,18 +162,12 @@ def _bare(line: bytes) -> bytes:
 
 # How many quotation marks an operation has in which no field stands twice, without those that only some have. To count
 # them costs next to nothing; only what has another number is read again, name by name.
-QUOTES: dict[type, int] = {
-    Get: 8,
-    Set: 12,
-    Delete: 8,
-    Exists: 8,
-    Incr: 8,
-    Cas: 12,
-    List: 4,
-    GetMany: 6,
-    SetMany: 6,
-    DeleteMany: 6,
-}
+def _least_quotes(kind: type[Operation]) -> int:
+    """Count those of the op, and of the fields that must be there."""
+    return 4 + sum(4 if field.type is str else 2 for field in fields_of(kind) if field.required)
+
+
+QUOTES: dict[type, int] = {kind: _least_quotes(kind) for kind in TAGS}
 
 
 def _quotes(operation: Any) -> int:

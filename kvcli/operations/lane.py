@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from kvcli.operations import Sets
+from kvcli.operations.lines import is_utf8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,12 +42,3 @@ def read_sets(block: Block) -> Sets | None:
             if sum(map(len, map(b"".join, pairs))) + len(pairs) * shape.extra == len(text) and is_utf8(text):
                 return Sets(pairs)
     return None
-
-
-def is_utf8(text: bytes) -> bool:
-    """Tell whether bytes are text."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

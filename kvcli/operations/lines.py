@@ -193,3 +193,12 @@ class _Elements:
             elements.append(element or mark)  # Beside a comma stands nothing, and that is no JSON.
         self._comma = mark == b","
         return self._at
+
+
+def is_utf8(text: bytes) -> bool:
+    """Tell whether bytes are text."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

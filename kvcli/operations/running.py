@@ -78,7 +78,7 @@ class Program:
         answers = Answers(first)
         groups = deque([list(group) for _, group in groupby(operations, KIND_AND_BUCKET)])
         buckets: set[str | None] = set()
-        while groups and not answers.rest:
+        while groups:
             alike = groups.popleft()
             buckets.add(alike[0].bucket)
             left = self._run_group(txn, alike, answers)
@@ -109,7 +109,7 @@ class Program:
         """Run what came by the express lane; false, and nothing is written, where one of the pairs is wrong."""
         pairs = alike[0].pairs if len(alike) == 1 else [pair for sets in alike for pair in sets.pairs]
         try:
-            bucket = self._open(Set(key="", value=""))
+            bucket = self._open(alike[0])
             txn.put_many(bucket.name, pairs, bucket.check)
         except FAILURES:
             return False
@@ -147,9 +147,8 @@ class Program:
         try:
             return run(txn, self._open(operation), operation)
         except NoSuchBucket:
-            lost = (
-                isinstance(operation, Cas) and operation.expect is not None
-            )  # A bucket that is not there holds nothing.
+            # A bucket that is not there holds nothing that a cas could expect.
+            lost = isinstance(operation, Cas) and operation.expect is not None
             if not (self._create and operation.writes) or lost:
                 raise
         txn.create(new_bucket_name(self._name(operation)))
@@ -158,16 +157,13 @@ class Program:
     def _is_stale(self, txn: Any, operation: Any, answers: Answers) -> bool:
         """Tell whether a token that is given now loses for no reason but that this transaction wrote the key before."""
         bucket = self._open(operation)
-        return (
-            not self._whole
-            and bool(answers.number - answers.first)
-            and txn.wrote(bucket.name, bucket.raw(operation.key))
-        )
+        begun = answers.number > answers.first
+        return begun and not self._whole and txn.wrote(bucket.name, bucket.raw(operation.key))
 
-    def _open(self, operation: Operation) -> Bucket:
+    def _open(self, operation: Operation | Sets) -> Bucket:
         return Bucket(self._store, bucket_name(self._name(operation)))
 
-    def _name(self, operation: Operation) -> str:
+    def _name(self, operation: Operation | Sets) -> str:
         return self._bucket if operation.bucket is None else operation.bucket
 
 
@@ -227,7 +223,7 @@ def _cas(txn: Update, bucket: Bucket, operation: Cas) -> Fields:
 
 
 def _list(txn: Snapshot, bucket: Bucket, operation: List) -> Fields:
-    span = Span.starting(operation.prefix.encode("utf-8", "surrogateescape"))
+    span = Span.starting(_bytes(operation.prefix))
     if operation.cursor is not None:
         span = span.after(cursors.unpack(operation.cursor))
     page = txn.keys(bucket.name, span, operation.limit + 1)

@@ -14,16 +14,7 @@ from kvcli.atomics import Cas, increment, swap
 from kvcli.batch import delete_many, set_many
 from kvcli.errors import InvalidBucketName, InvalidCursor, InvalidKey, NoSuchBucket, NoSuchStore, Other, ReadOnly
 from kvcli.store import PAGE_KEYS, Bucket, Store
-
-
-def walk(bucket: Bucket) -> list[str]:
-    """List all keys, page by page."""
-    page = bucket.list_keys()
-    keys = page.keys
-    while page.cursor is not None:
-        page = bucket.list_keys(page.cursor)
-        keys = keys + page.keys
-    return keys
+from tests.conftest import walk
 
 
 @pytest.mark.parametrize("value", [b"", b"1", b"\0", b"a\nb\r\n", b"\xff\xfe", bytes(range(256)) * 5000])
