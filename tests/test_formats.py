@@ -268,3 +268,15 @@ def test_terminal_shows_a_bar_and_a_pipe_does_not(path: str, kvcli: Run) -> None
     assert b"9 of 9 keys" in shown.stdout
     with open(path + ".out", "rb") as file:
         assert file.read() == out.stdout
+
+
+def test_bad_key_in_a_full_chunk_is_told_by_its_number(path: str, kvcli: Run) -> None:
+    """Once, and what stands before it is counted once."""
+    rows = [f'{{"op":"set","key":"k{at}","value":""}}\n' for at in range(60_000)]
+    rows[30_000] = '{"op":"set","key":"","value":""}\n'
+    ran = kvcli("import", "--format", "ndjson", input="".join(rows).encode())
+    assert (ran.returncode, ran.stderr.count(b"\n")) == (65, 1)
+    assert ran.stderr.startswith(b"kvcli: record 30001: the key is empty")
+    assert ran.stderr.count(b"(30,000 records") == 1
+    assert ran.stderr.count(b"records") == 1
+    assert count(path) == 30_000

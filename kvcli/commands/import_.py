@@ -59,6 +59,7 @@ class Import:
         self._note = note
         self._resume = resume
         self._count = 0
+        self._bad: MalformedData | None = None
 
     def run(self, source: Iterator[Records]) -> Iterator[int]:
         """Set all pairs; give, now and then, how many bytes of the source were read."""
@@ -66,24 +67,29 @@ class Import:
         left_out = self._noted(bucket) if self._resume else 0
         pending: list[Pair] = []
         held = before = 0
-        try:
-            for records in source:
-                skipped = min(left_out, len(records.pairs))
-                left_out -= skipped
-                self._count += skipped
-                pending += records.pairs[skipped:]
-                held, before = held + records.read - before, records.read
-                if len(pending) >= CHUNK_PAIRS or held >= CHUNK_BYTES:
-                    self._set(bucket, pending)
-                    pending, held = [], 0
-                    yield records.read
-        except MalformedData as error:
-            self._set(bucket, pending)
-            raise MalformedData(f"{error} ({self._count:,} records before it were imported)") from error
-        if left_out:
+        for records in self._good(source):
+            skipped = min(left_out, len(records.pairs))
+            left_out -= skipped
+            self._count += skipped
+            pending += records.pairs[skipped:]
+            held, before = held + records.read - before, records.read
+            if len(pending) >= CHUNK_PAIRS or held >= CHUNK_BYTES:
+                self._set(bucket, pending)
+                pending, held = [], 0
+                yield records.read
+        if left_out and self._bad is None:
             raise MalformedData("there are fewer records than an earlier import took: this is another file")
-        self._set(bucket, pending, last=True)
+        self._set(bucket, pending, last=self._bad is None)
+        if self._bad is not None:
+            raise MalformedData(f"{self._bad} ({self._count:,} records before it were imported)") from self._bad
         self.progress.record.fields["imported"] = self._count
+
+    def _good(self, source: Iterator[Records]) -> Iterator[Records]:
+        """Give the records up to a bad one, and keep what is wrong with that."""
+        try:
+            yield from source
+        except MalformedData as error:
+            self._bad = error
 
     def _noted(self, bucket: Bucket) -> int:
         noted = bucket.store.read(lambda snapshot: snapshot.noted(self._note))
