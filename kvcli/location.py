@@ -1,4 +1,4 @@
-"""Where the store is: --store, then KVCLI_STORE, then the config file and its profiles, then the XDG data folder."""
+"""Where the store is, and what else the config file says: --store, then KVCLI_STORE, then the config file and its profiles, then the XDG data folder."""
 
 from __future__ import annotations
 
@@ -29,12 +29,26 @@ def locate(store: str | None = None, profile: str | None = None, environ: Mappin
         return Location(_checked(store), "--store")
     if environ.get("KVCLI_STORE"):
         return Location(environ["KVCLI_STORE"], "KVCLI_STORE")
-    config = os.path.join(_base(environ, "XDG_CONFIG_HOME", ".config"), "kvcli", "config.toml")
+    config = _config(environ)
     if profile is not None or os.path.exists(config):
-        found = _configured(config, profile)
+        found = _configured(config, profile, "store")
         if found is not None:
             return Location(os.path.join(os.path.dirname(config), os.path.expanduser(found)), config)
     return Location(os.path.join(_base(environ, "XDG_DATA_HOME", ".local/share"), "kvcli", "default"), "default")
+
+
+def cache_max_size(profile: str | None = None, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """Give the cap of caches as somebody wrote it, and where: KVCLI_CACHE_MAX_SIZE, then the config file's cache_max_size.
+
+    Raises NoSuchStore for an unknown profile, MalformedData for a broken config file.
+    """
+    if environ.get("KVCLI_CACHE_MAX_SIZE"):
+        return environ["KVCLI_CACHE_MAX_SIZE"], "KVCLI_CACHE_MAX_SIZE"
+    config = _config(environ)
+    if profile is None and not os.path.exists(config):
+        return None
+    found = _configured(config, profile, "cache_max_size") or _configured(config, None, "cache_max_size")
+    return None if found is None else (found, f"cache_max_size in {config}")
 
 
 def _checked(store: str) -> str:
@@ -43,7 +57,11 @@ def _checked(store: str) -> str:
     return store
 
 
-def _configured(config: str, profile: str | None) -> str | None:
+def _config(environ: Mapping[str, str]) -> str:
+    return os.path.join(_base(environ, "XDG_CONFIG_HOME", ".config"), "kvcli", "config.toml")
+
+
+def _configured(config: str, profile: str | None, setting: str) -> str | None:
     import tomllib
 
     try:
@@ -63,10 +81,10 @@ def _configured(config: str, profile: str | None) -> str | None:
         raise NoSuchStore(f"no profile {name!r} in {config} (there are: {known})")
     if not isinstance(section, dict):
         raise MalformedData(f"{config}: profiles.{name} must be a table")
-    store = section.get("store")
-    if store is not None and not isinstance(store, str):
-        raise MalformedData(f"{config}: store must be a string")
-    return store
+    value = section.get(setting)
+    if value is not None and not isinstance(value, str):
+        raise MalformedData(f"{config}: {setting} must be a string")
+    return value
 
 
 def _base(environ: Mapping[str, str], variable: str, fallback: str) -> str:

@@ -94,7 +94,7 @@ class Store:
         `lock_timeout` is how many seconds a write waits for other writers.
         Raises NoSuchStore, AccessDenied, DamagedStore, Full.
         """
-        self.path = os.fspath(path)
+        self.path, self.read_only = os.fspath(path), read_only
         self.lock_timeout = lock_timeout
         self._engine = open_engine(
             self.path, writable=not read_only, create=create and not read_only, adopt=adopt, durability=durability
@@ -104,7 +104,7 @@ class Store:
     def over(cls, engine: Engine, path: str, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> Self:
         """Make a store of an engine that is open already."""
         store = cls.__new__(cls)
-        vars(store).update(path=path, lock_timeout=lock_timeout, _engine=engine)
+        vars(store).update(path=path, read_only=engine.read_only, lock_timeout=lock_timeout, _engine=engine)
         return store
 
     def open(self, identifier: str) -> Bucket:

@@ -19,7 +19,7 @@ REMOVERS = {"unlink", "remove", "rename", "renames", "replace", "truncate", "ftr
 FORKS = {"fork", "forkpty", "Process", "ProcessPoolExecutor"}
 SHELLS = {"system", "popen", "posix_spawn", "posix_spawnp", "startfile"}
 # What may be done with the lock file's name: to ask about it, to join it to a folder, to make it.
-HARMLESS = {"exists", "access", "stat", "lstat", "join", "is_lone", "reserve_lock", "_status", "_check_file"}
+HARMLESS = {"exists", "access", "stat", "lstat", "join", "is_lone", "reserve_lock", "_status", "check_file"}
 
 
 def calls(code: Modules) -> Iterator[tuple[str, ast.Call]]:
@@ -80,11 +80,11 @@ def databases_by_dbs(code: Modules) -> list[str]:
 
 
 def unsafe_options(code: Modules) -> list[str]:
-    """No sync=False, no writemap, no map_async, and no views of pages that outlive their transaction."""
+    """No sync=False but for a cache, no writemap, no map_async, no views of pages that outlive their transaction."""
     return [
         line(module, call)
         for module, call in calls(code)
-        if keywords(call).get("sync", True) is not True
+        if (keywords(call).get("sync", True) is not True and module != "kvcli.engine.opening")
         or {"writemap", "map_async", "buffers"} & set(keywords(call))
         or (called(call) == "begin" and call.args)
     ]
@@ -95,6 +95,13 @@ def removals(code: Modules) -> list[str]:
     ours = {
         ("kvcli.engine.opening", "os.unlink(fresh)"),
         ("kvcli.engine.creation", "shutil.rmtree(fresh, ignore_errors=True)"),
+        # Those of a cache, which is thrown away whole.
+        ("kvcli.engine.lives", "shutil.rmtree(fresh, ignore_errors=True)"),
+        ("kvcli.engine.lives", "shutil.rmtree(grave, ignore_errors=True)"),
+        ("kvcli.engine.lives", "shutil.rmtree(place, ignore_errors=True)"),
+        ("kvcli.engine.lives", "os.rename(fresh, folder)"),
+        ("kvcli.engine.lives", "os.rename(folder, grave)"),
+        ("kvcli.engine.lives", "os.unlink(grave)"),
     }
     return [
         line(module, call)
@@ -129,7 +136,8 @@ def leaking_commands(code: Modules) -> list[str]:
         for module, call in calls(code)
         if (ast.unparse(call.func).startswith("os.") and called(call) in SHELLS)
         or called(call).startswith(("execv", "execl", "spawnv", "spawnl"))
-        or {"close_fds", "pass_fds", "shell"} & set(keywords(call))
+        or {"close_fds", "shell"} & set(keywords(call))
+        or ("pass_fds" in keywords(call) and module != "kvcli.commands.child")  # What kvcli was started with.
     ]
 
 
@@ -151,7 +159,7 @@ RULES: dict[Callable[[Modules], list[str]], str] = {
     removals: "os.replace(new, path)\nshutil.rmtree(path)\nos.ftruncate(handle, 0)",
     touched_lock_files: "open(files.lock)\nos.open(LOCK, 0)\nos.chmod(path + '/lock.mdb', 0)",
     forks: "import multiprocessing\nos.fork()",
-    leaking_commands: "os.system('ls')\nsubprocess.run(words, close_fds=False)\nsubprocess.run(words, shell=True)",
+    leaking_commands: "os.system('ls')\nsubprocess.run(words, close_fds=False)\nsubprocess.run(words, shell=True)\nsubprocess.run(words, pass_fds=[3])",
     advice_to_remove_locks: "raise Busy('remove the stale lock file')",
 }
 
@@ -176,9 +184,12 @@ def test_lmdb_is_opened_somewhere() -> None:
 
 
 def test_handles_are_opened_in_two_places() -> None:
-    """One place opens the databases of an environment; creation opens those of one that nobody else knows."""
+    """One place opens the databases of an environment; creation opens those of one that nobody else knows.
+
+    A cache has its main database alone, whose handle is always there.
+    """
     opened = {module for module, call in calls(modules()) if called(call) == "open_db"}
-    assert opened == {"kvcli.engine.creation", "kvcli.engine.environment"}
+    assert opened == {"kvcli.engine.creation", "kvcli.engine.environment", "kvcli.engine.generation"}
 
 
 def test_environment_files_are_not_read_while_open() -> None:
@@ -188,6 +199,7 @@ def test_environment_files_are_not_read_while_open() -> None:
         "kvcli.engine.files",
         "kvcli.engine.opening",
         "kvcli.engine.creation",
+        *("kvcli.engine.lives", "kvcli.engine.register"),
         "kvcli.commands.context",
         "kvcli.cli.entry",
     }

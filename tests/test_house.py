@@ -18,11 +18,14 @@ ROOMS = (
     "kvcli.errors",
     "kvcli.cursor",
     "kvcli.token",
+    "kvcli.units",
     "kvcli.location",
     "kvcli.engine",
     "kvcli.store",
     "kvcli.atomics",
     "kvcli.batch",
+    "kvcli.cache",
+    "kvcli.async_cache",
     "kvcli.operations",
     "kvcli.formats",
     "kvcli.wit",
@@ -39,6 +42,7 @@ SLOW = {
 COLD = (
     *("kvcli.cli.app", "kvcli.cli.root", "kvcli.cli.keys", "kvcli.cli.places", "kvcli.cli.data", "kvcli.cli.grammar"),
     *("kvcli.cli.encoding", "kvcli.cli.screen", "kvcli.engine.creation", "kvcli.token", "kvcli.wit"),
+    *("kvcli.async_cache", "kvcli.cli.caching", "kvcli.commands.child", "kvcli.commands.tap", "kvcli.engine.lives"),
     *("kvcli.operations", "kvcli.formats", "kvcli.commands.batch", "kvcli.commands.export", "kvcli.commands.import_"),
 )
 FUNCTION_LINES_MAX, FILE_LINES_MAX = 40, 300

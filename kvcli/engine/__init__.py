@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from kvcli.engine.entries import Clock
+    from kvcli.engine.shelf import Shelf
     from kvcli.engine.transaction import Snapshot
     from kvcli.engine.update import Update
 
@@ -54,12 +56,22 @@ def connect(identifier: str, *, writable: bool, adopt: bool = False, durability:
 
     Raises AccessDenied, DamagedStore, Full, or InvalidArgument for a scheme that no engine speaks.
     """
-    scheme, colon, _ = identifier.partition("://")
-    if colon and "/" not in scheme:
-        raise InvalidArgument(f"no engine speaks {scheme}:// in this version; name a folder")
     from kvcli.engine.connection import open_connection
 
-    return open_connection(identifier, writable=writable, adopt=adopt, durability=durability)
+    return open_connection(_path(identifier), writable=writable, adopt=adopt, durability=durability)
+
+
+def exists(identifier: str) -> bool:
+    """Tell whether there is a store called `identifier`, without opening it.
+
+    Raises AccessDenied where it is not safe to; NoSuchStore for a single file of another kind, DamagedStore.
+    """
+    from kvcli.engine.files import find, read_header
+
+    files = find(_path(identifier))
+    if files is not None and files.single:
+        read_header(files)
+    return files is not None
 
 
 def create(identifier: str) -> None:
@@ -69,4 +81,30 @@ def create(identifier: str) -> None:
     """
     from kvcli.engine.creation import create_environment
 
-    create_environment(identifier)
+    create_environment(_path(identifier))
+
+
+def open_shelf(
+    identifier: str,
+    *,
+    read_only: bool,
+    cap: Callable[[], int],
+    lock_timeout: float = LOCK_TIMEOUT_SECONDS,
+    clock: Clock | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> Shelf:
+    """Give what the cache of a store is kept on; see Shelf. Raises InvalidArgument for a scheme that no engine speaks."""
+    import os.path
+
+    from kvcli.engine.shelf import Shelf
+
+    path = _path(identifier)
+    cache = path + "-cache" if os.path.isfile(path) else os.path.join(path, "cache")
+    return Shelf(cache, read_only=read_only, cap=cap, lock_timeout=lock_timeout, clock=clock, tell=tell)
+
+
+def _path(identifier: str) -> str:
+    scheme, colon, _ = identifier.partition("://")
+    if colon and "/" not in scheme:
+        raise InvalidArgument(f"no engine speaks {scheme}:// in this version; name a folder")
+    return identifier

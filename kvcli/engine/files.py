@@ -33,7 +33,7 @@ def find(path: str) -> Files | None:
     if status is None:
         return None
     if not stat.S_ISDIR(status.st_mode):
-        _check_file(path, status)
+        check_file(path, status)
         files = Files(path, single=True)
         status = os.stat(files.folder)
     else:
@@ -42,10 +42,10 @@ def find(path: str) -> Files | None:
     if data is None:
         return None
     check_folder(files.folder, status)
-    _check_file(files.data, data)
+    check_file(files.data, data)
     lock = _status(files.lock)
     if lock is not None:
-        _check_file(files.lock, lock)
+        check_file(files.lock, lock)
     return files
 
 
@@ -154,7 +154,8 @@ def _status(path: str) -> os.stat_result | None:
     return status
 
 
-def _check_file(path: str, status: os.stat_result) -> None:
+def check_file(path: str, status: os.stat_result) -> None:
+    """Refuse what is no file, or another user's. Raises AccessDenied."""
     if not stat.S_ISREG(status.st_mode):
         raise AccessDenied(f"{path} is neither a file nor a folder: name the folder of a store")
     _check_owner(path, status)

@@ -31,15 +31,32 @@ def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[
     lock = writable or (os.path.exists(files.lock) and not _is_archive(files))
     if writable:
         reserve_lock(files.lock)
-    env = _open_stepping(
-        files.path, sizes, subdir=not files.single, readonly=not writable, metasync=metasync, create=False, lock=lock
+    options = {"readonly": not writable, "metasync": metasync, "max_dbs": BUCKETS_MAX}
+    return _open_stepping(files.path, sizes, subdir=not files.single, create=False, lock=lock, **options), header.format
+
+
+def open_volatile(files: Files, *, writable: bool, mapped: bool) -> lmdb.Environment:
+    """Open the files of a cache, with the map they were made for. Raises lmdb.Error, OSError or DamagedStore.
+
+    Nothing is ever synced: a power cut may leave anything in them, and nobody looks at them again. `mapped` writes go to
+    the pages in memory, four times as fast; where such a page has no block on a full disk that is a SIGBUS, so whoever
+    says it has allocated the blocks.
+    """
+    reserve_lock(files.lock)
+    return _open_trying(
+        files.path,
+        read_header(files).map_size,
+        {"readonly": not writable, "create": False, "sync": False, "writemap": mapped and writable, "max_dbs": 0},
     )
-    return env, header.format
 
 
-def open_new(folder: str) -> lmdb.Environment:
-    """Create the data file in a folder that nobody else knows yet, in the format that distributions' tools can read."""
-    return _open_stepping(folder, [MAP_BYTES, *MAP_STEPS], lib_version=0, lock=False)
+def open_new(folder: str, map_bytes: int = MAP_BYTES) -> lmdb.Environment:
+    """Create the data file in a folder that nobody else knows yet, in the format that distributions' tools can read.
+
+    Not in the newer one: LMDB 1.0 aborts where a mapped write removes the last entry.
+    """
+    sizes = [map_bytes, *(size for size in MAP_STEPS if size < map_bytes)]
+    return _open_stepping(folder, sizes, lib_version=0, lock=False, max_dbs=BUCKETS_MAX)
 
 
 def reserve_lock(path: str) -> None:
@@ -86,11 +103,10 @@ def _open_trying(path: str, size: int, options: dict[str, object]) -> lmdb.Envir
 
 def _open(path: str, size: int, options: dict[str, object]) -> lmdb.Environment:
     env = lmdb.open(
-        path,
+        os.fsencode(path),  # Of a str it takes only what is UTF-8.
         map_size=size,
         mode=0o700,  # LMDB drops the x bits for the files, so this is 0700 and 0600.
         max_readers=READERS_MAX,
-        max_dbs=BUCKETS_MAX,
         **options,  # type: ignore[arg-type]
     )
     env.reader_check()  # Readers that were killed keep old pages alive until somebody looks.
