@@ -4,8 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from kvcli.async_cache import AsyncCache, AsyncVacancy, AsyncVacant
     from kvcli.atomics import Cas, increment, swap
     from kvcli.batch import delete_many, get_many, set_many
+    from kvcli.cache import Cache, Occupied, Vacancy, Vacant
     from kvcli.errors import AccessDenied, CasFailed, KvError, NoSuchStore, Other
     from kvcli.store import Bucket, KeyResponse, Store, open  # noqa: A004 - the WIT's own word
 
@@ -22,6 +24,13 @@ __all__ = [  # noqa: RUF022 - in the order of the interfaces
     "get_many",
     "set_many",
     "delete_many",
+    "Cache",
+    "Occupied",
+    "Vacant",
+    "Vacancy",
+    "AsyncCache",
+    "AsyncVacant",
+    "AsyncVacancy",
     "KvError",
     "NoSuchStore",
     "AccessDenied",
@@ -34,6 +43,8 @@ _ROOMS = {
     "store": ("open", "Store", "Bucket", "KeyResponse"),
     "atomics": ("Cas", "increment", "swap"),
     "batch": ("get_many", "set_many", "delete_many"),
+    "cache": ("Cache", "Occupied", "Vacant", "Vacancy"),
+    "async_cache": ("AsyncCache", "AsyncVacant", "AsyncVacancy"),
     "errors": ("KvError", "NoSuchStore", "AccessDenied", "CasFailed", "Other"),
 }
 

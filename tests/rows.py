@@ -7,7 +7,7 @@ COVERED = {
     "3b": ["test_lives.test_forked_child_is_told"],
     "4": ["test_forbidden.test_rule_is_kept"],
     "5": ["test_cli_store.test_durability_is_a_choice_of_two"],
-    "6": ["test_forbidden.test_rule_is_kept"],
+    "6": ["test_forbidden.test_rule_is_kept", "test_cache_files.test_full_disk_stores_nothing_and_loses_nothing"],
     "7": ["test_damage.test_damaged_store_is_told"],
     "8": ["test_files.test_replaced_data_file_is_noticed_before_a_write"],
     "10": ["test_files.test_creation_is_synced"],
@@ -63,6 +63,12 @@ COVERED = {
     "44": ["test_lives.test_store_opened_twice_by_other_names_is_one"],
     "45": ["test_files.test_text_file_is_no_store", "test_files.test_store_that_is_no_folder_is_refused"],
     "46": ["test_readers.test_archived_store_can_be_read"],
+    "47": [
+        "contract.test_cache.test_clock_set_back_does_not_prolong_a_life",
+        "contract.test_cache.test_clock_set_back_after_years_does_not_revive",
+        "contract.test_cache.test_clock_set_forward_ends_a_life_early",
+        "contract.test_cache.test_entry_of_another_time_namespace_is_expired",
+    ],
     "48": ["test_processes.test_process_sees_what_another_acknowledged"],
     "50": ["test_files.test_data_file_is_not_inherited_by_a_command"],
     "51": [
@@ -76,6 +82,5 @@ CANNOT_ARISE = {
     "11": "kvcli calls neither env.copy nor env.copyfd yet: backup is a later command",
     "13": "failing single system calls needs a preloaded library: the io campaign of the issue about trust",
     "15": "kvcli never repeats a write by itself after an unknown outcome: there is no retry around a commit to test",
-    "47": "nothing is stored with a time: the cache is a later interface",
     "49": "no network file system can be mounted on the machines that test; LMDB's own locks fail there with LockError",
 }
