@@ -10,10 +10,11 @@ from kvcli.cli import lane
 from kvcli.cli.app import understand
 from kvcli.commands import Invocation
 
-COMMANDS = ("get", "set", "exists", "delete", "incr", "list", "cas", "bucket", "stat")
+COMMANDS = ("get", "set", "exists", "delete", "incr", "list", "cas", "bucket", "stat", "cache")
 OPTIONS = (
     *("-s", "--store", "-b", "--bucket", "--json", "--read-only", "--raw", "--prefix", "--start", "--end", "--cursor"),
     *("--limit", "--reverse", "--values", "-0", "--null", "--token", "--output", "-o", "--if-absent", "--chomp", "--"),
+    *("--ttl", "--timeout", "--stale", "--env", "--modtime", "--cwd", "--scope", "--force", "--warm", "--max-size"),
     *("--lock-timeout", "-p", "--help", "-h", "--version", "--yes", "-y", "--nope", "-x", "-sx", "-b=x", "--raw=1"),
 )
 VALUES = (
@@ -35,6 +36,8 @@ VALUES = (
     "=",
     "list",
     "get",
+    "run",
+    "get-or-set",
     "\udcff",
 )
 
@@ -60,7 +63,9 @@ def plausible(draw: st.DrawFn) -> list[str]:
     own = draw(parts(options, flags)) + draw(parts(lane.SHARED, lane.SHARED_FLAGS)) + [[word] for word in words]
     before = draw(parts(lane.SHARED, lane.SHARED_FLAGS))
     after = draw(st.permutations(own))
-    return [word for part in [*before, [command], *after] for word in part]
+    running = [["--", *draw(st.lists(st.sampled_from((*VALUES, *OPTIONS)), min_size=1, max_size=3))]]
+    line = [*before, command.split(), *after, *(running if command in lane.RUNNING else [])]
+    return [word for part in line for word in part]
 
 
 def parts(options: dict[str, str], flags: dict[str, str]) -> st.SearchStrategy[list[list[str]]]:
@@ -100,6 +105,14 @@ ACCEPTED = {
     "incr k -5": Invocation("incr", {"key": "k", "delta": "-5"}, {}),
     "list": Invocation("list", {}, {}),
     "list --prefix u: --limit 10 -0": Invocation("list", {"prefix": "u:", "limit": 10, "null": True}, {}),
+    "cache get k": Invocation("cache_get", {"key": "k"}, {}),
+    "cache set k -5 --ttl 10s": Invocation("cache_set", {"key": "k", "value": "-5", "ttl": "10s"}, {}),
+    "cache get-or-set k --ttl=1m -- date -u": Invocation(
+        "cache_get_or_set", {"key": "k", "words": ["date", "-u"], "ttl": "1m"}, {}
+    ),
+    "-s p cache run --env A --env B --cwd -- ls --": Invocation(
+        "cache_run", {"words": ["ls", "--"], "env": ["A", "B"], "cwd": True}, {"store": "p"}
+    ),
     "list --cursor=kX --reverse --values": Invocation("list", {"cursor": "kX", "reverse": True, "values": True}, {}),
 }
 
@@ -134,6 +147,7 @@ def test_plain_forms_are_accepted(line: str) -> None:
             "get k --raw=1",
             "-sx get k",
         ),
+        *("cache", "cache stats", "cache get_or_set k -- x", "cache run ls", "cache run --", "cache run --ttl -5 -- x"),
         *("bucket list", "--lock-timeout 1 get k", "-p work get k", "list --prefix", "get k -b=x"),
     ],
 )

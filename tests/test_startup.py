@@ -89,3 +89,18 @@ def test_json_costs_json_alone(filled: str) -> None:
     modules = loaded(filled, "get", "k", "--json")
     assert "json" in modules
     assert not modules & {"typer", "rich"}
+
+
+def test_cached_run_loads_nothing_slow(filled: str) -> None:
+    """A hit of `cache run` loads no slow module: neither Typer nor what runs commands."""
+    words = ("cache", "run", "--ttl", "1h", "--", "true")
+    loaded(filled, *words)
+    modules = loaded(filled, *words)
+    assert "kvcli.engine.shelf" in modules
+    assert not modules & {
+        *SLOW,
+        "kvcli.commands.child",
+        "kvcli.commands.tap",
+        "kvcli.engine.lives",
+        "kvcli.engine.writer",
+    }

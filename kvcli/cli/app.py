@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from kvcli.cli import data, keys, places  # Each module declares its commands when it is loaded.
+from kvcli.cli import caching, data, keys, places  # Each module declares its commands when it is loaded.
 from kvcli.cli.root import UsageError, app
 from kvcli.commands import Invocation
 from kvcli.errors import InvalidArgument
 
-__all__ = ["app", "data", "keys", "places", "understand"]
+__all__ = ["app", "caching", "data", "keys", "places", "understand"]
 
 
 def understand(words: list[str]) -> Invocation | int:

@@ -95,7 +95,7 @@ def execute(invocation: Invocation, output: Output) -> int:
 
     settings = dict(invocation.settings)
     output.json = bool(settings.pop("json", False))
-    context = Context(**settings, confirm=output.asker())  # type: ignore[arg-type]
+    context = Context(**settings, confirm=output.asker(), warn=output.warn)  # type: ignore[arg-type]
     try:
         return output.show(run_command(invocation, context))
     finally:

@@ -83,10 +83,11 @@ def help_of(declared: Callable[..., None]) -> str:
 
 
 def declare(
-    app: typer.Typer, command: str, *, writing: bool = False, numbers: bool = False
+    app: typer.Typer, command: str, *, writing: bool = False, numbers: bool = False, takes_command: bool = False
 ) -> Callable[[Callable[..., None]], None]:
     """Declare a command by a function that has its signature and its help, and no body.
 
+    One that `takes_command` ends its own options with the first word of that, also where no -- stands before.
     What Typer calls instead gives an Invocation: the parsed words, less those that are the default anyway.
     """
     shared = WRITING if writing else READING
@@ -112,6 +113,9 @@ def declare(
         understood.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         understood.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         understood.__doc__ = help_of(declared)
-        app.command(command.removesuffix("_").rpartition("_")[2], cls=NumbersAreWords if numbers else None)(understood)
+        settings = {"allow_interspersed_args": False} if takes_command else None
+        name = command.removesuffix("_").partition("_")[2] or command.removesuffix("_")
+        kind = NumbersAreWords if numbers else None
+        app.command(name.replace("_", "-"), cls=kind, context_settings=settings)(understood)
 
     return register

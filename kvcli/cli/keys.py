@@ -10,16 +10,18 @@ from kvcli.cli.grammar import declare
 from kvcli.cli.root import Yes, app
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="1 to 511 bytes.", show_default=False)]
+Raw = Annotated[bool, typer.Option("--raw", help="Escape nothing, even on a terminal.")]
+OutputFile = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the value to FILE.")]
+Value = Annotated[str, typer.Argument(metavar="VALUE|-|@FILE", help="The value; - is stdin.", show_default=False)]
+Chomp = Annotated[bool, typer.Option("--chomp", help="Strip one newline from the end of the value.")]
 Prefix = Annotated[str | None, typer.Option("--prefix", metavar="P", help="Only keys that start with P.")]
 
 
 @declare(app, "get")
 def get(
     key: Key,
-    raw: Annotated[bool, typer.Option("--raw", help="Escape nothing, even on a terminal.")] = False,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the value to FILE.")
-    ] = None,
+    raw: Raw = False,
+    output: OutputFile = None,
     token: Annotated[bool, typer.Option("--token", help="Print the CAS token too, to stderr.")] = False,
 ) -> None:
     """Print the value of KEY, exactly its bytes.
@@ -38,8 +40,8 @@ def get(
 @declare(app, "set", writing=True, numbers=True)
 def set_(
     key: Key,
-    value: Annotated[str, typer.Argument(metavar="VALUE|-|@FILE", help="The value; - is stdin.", show_default=False)],
-    chomp: Annotated[bool, typer.Option("--chomp", help="Strip one newline from the end of the value.")] = False,
+    value: Value,
+    chomp: Chomp = False,
     if_absent: Annotated[
         bool, typer.Option("--if-absent", help="Only if KEY does not exist; else exit code 3.")
     ] = False,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kvcli.commands import Invocation
 
+TTL = {"--ttl": "ttl", "--max-size": "max_size"}
 # command: (names of the words it takes, how many it needs, options with a value, flags)
 HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
     "get": (("key",), 1, {}, {"--raw": "raw"}),
@@ -22,8 +23,21 @@ HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
         {"--prefix": "prefix", "--start": "start", "--end": "end", "--cursor": "cursor", "--limit": "limit"},
         {"--reverse": "reverse", "--values": "values", "-0": "null", "--null": "null"},
     ),
+    "cache get": (("key",), 1, {}, {"--raw": "raw"}),
+    "cache set": (("key", "value"), 2, TTL, {}),
+    "cache exists": (("key",), 1, {}, {}),
+    "cache get-or-set": (("key",), 1, {**TTL, "--timeout": "timeout"}, {}),
+    "cache run": (
+        (),
+        0,
+        {**TTL, "--timeout": "timeout", "--stale": "stale", "--env": "env", "--modtime": "modtime", "--scope": "scope"},
+        {"--cwd": "cwd", "--discard-failures": "discard_failures", "--force": "force", "--refresh": "refresh"},
+    ),
 }
-NUMBERS = ("set", "incr")  # Commands to which -5 is a number, not an option.
+GROUPS = ("cache",)
+RUNNING = ("cache get-or-set", "cache run")  # Commands that take a command, after --.
+MANY = ("env", "modtime")  # Options that may be said again and again.
+NUMBERS = ("set", "incr", "cache set")  # Commands to which -5 is a number, not an option.
 DIGITS_MAX = 19
 DEFAULTS = {"delta": "1", "file": "-", "results": "all"}
 SHARED = {"--store": "store", "-s": "store", "--bucket": "bucket", "-b": "bucket"}
@@ -35,7 +49,9 @@ def parse(words: list[str]) -> Invocation | None:
     for at, word in enumerate(words):
         is_value = at and words[at - 1] in SHARED
         if not is_value and not word.startswith("-"):
-            return _parse_command(word, words[:at], words[at + 1 :]) if word in HOT else None
+            length = 2 if word in GROUPS else 1
+            command = " ".join(words[at : at + length])
+            return _parse_command(command, words[:at], words[at + length :]) if command in HOT else None
     return None
 
 
@@ -43,6 +59,11 @@ def _parse_command(command: str, before: list[str], after: list[str]) -> Invocat
     names, needed, options, flags = HOT[command]
     settings: dict[str, object] = {}
     arguments: dict[str, object] = {}
+    if command in RUNNING:
+        if "--" not in after[:-1]:
+            return None
+        end = after.index("--")
+        arguments["words"], after = after[end + 1 :], after[:end]
     if _split(before, settings, {}, {}, arguments, numbers=False) != []:
         return None
     plain = _split(after, settings, options, flags, arguments, numbers=command in NUMBERS)
@@ -52,7 +73,8 @@ def _parse_command(command: str, before: list[str], after: list[str]) -> Invocat
         arguments["keys"] = plain
     else:
         arguments.update(zip(names, plain, strict=False))
-    return Invocation(command, arguments, settings) if _settle(arguments) else None
+    name = command.replace(" ", "_").replace("-", "_")
+    return Invocation(name, arguments, settings) if _settle(arguments) else None
 
 
 def _split(
@@ -79,7 +101,10 @@ def _split(
             value = value if equals else next(rest, "-")
             if not equals and value.startswith("-"):
                 return None
-            (settings if name in SHARED else arguments)[SHARED.get(name) or options[name]] = value
+            if options.get(name) in MANY:
+                arguments.setdefault(options[name], []).append(value)  # type: ignore[attr-defined]
+            else:
+                (settings if name in SHARED else arguments)[SHARED.get(name) or options[name]] = value
         elif not word.startswith("-") or word == "-" or (numbers and word[1:2].isdigit()):
             plain.append(word)
         else:

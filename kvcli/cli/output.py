@@ -6,14 +6,16 @@ import errno
 import os
 import sys
 
-from kvcli.commands import Listing, Progress, Record, Stream, Table
+from kvcli.commands import Listing, Progress, Record, Replay, Stream, Table
 from kvcli.errors import KvError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import BinaryIO
+    from typing import BinaryIO, TextIO
+
+    from kvcli.commands import Answer
 
 
 class Output:
@@ -23,8 +25,9 @@ class Output:
         """Look which streams are terminals."""
         self.json = json
         self.terminal = sys.stdout is not None and sys.stdout.isatty()
+        self._warned = False
 
-    def show(self, answer: Record | Listing | Table | Stream | Progress) -> int:
+    def show(self, answer: Answer) -> int:
         """Print an answer and give its exit code."""
         if isinstance(answer, Record):
             return self._show_record(answer)
@@ -34,6 +37,8 @@ class Output:
             return self._show_stream(answer)
         if isinstance(answer, Progress):
             return self._show_progress(answer)
+        if isinstance(answer, Replay):
+            return self._show_replay(answer)
         return self._show_table(answer)
 
     def complain(self, error: KvError) -> int:
@@ -63,6 +68,20 @@ class Output:
         bug = KvError(f"this is a bug in kvcli ({type(error).__name__}: {error}); KVCLI_DEBUG=1 shows where")
         bug.__cause__ = error
         return self.complain(bug)
+
+    def warn(self, text: str) -> None:
+        """Print one line about what went wrong and was got over; one, as the rest mostly follows from that."""
+        if self._warned:
+            return
+        self._warned = True
+        try:
+            if self.json:
+                from kvcli.cli.encoding import json_line
+
+                text = json_line({"warning": {"message": text}}, ascii_only=True).decode().rstrip()
+            self._tell(text if self.json else f"kvcli: {text}")
+        except OSError:
+            pass
 
     def asker(self) -> Callable[[str], bool] | None:
         """Give the function that asks a person, None where there is none: both stdin and stderr must be terminals."""
@@ -115,6 +134,27 @@ class Output:
                 advance(done)
         return self._show_record(progress.record)
 
+    def _show_replay(self, replay: Replay) -> int:
+        """Pass on what a command prints. Where nobody reads any more it still runs to its end, if others wait for that."""
+        if self.json and replay.fields is not None:
+            value = b"".join([piece for _, piece in replay.pieces])
+            return self._show_record(Record({**replay.fields, "value": value})) or replay.exit_code
+        failures: dict[int, OSError] = {}
+        for stream, piece in replay.pieces:
+            if stream not in failures:
+                try:
+                    write_through(sys.stdout if stream == 1 else sys.stderr, self._shown(replay, piece))
+                except OSError as error:
+                    failures[stream] = error
+            if 1 in failures and not replay.is_awaited:
+                break
+        if 1 in failures:
+            raise failures[1]
+        return replay.exit_code
+
+    def _shown(self, replay: Replay, piece: bytes) -> bytes:
+        return self._safe(piece, json=False) if replay.fields is not None else piece
+
     def _bar(self, total: int | None, unit: str) -> AbstractContextManager[Callable[[int], None]]:
         if total is None or self.terminal or not _is_terminal(sys.stderr):
             from contextlib import nullcontext
@@ -164,16 +204,7 @@ class Output:
         return 0
 
     def _write(self, data: bytes) -> None:
-        # To the file itself: a buffer is one more place where bytes can get stuck, and with -u there is none anyway.
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, "stdout is closed", "stdout")
-        file = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
-        rest = memoryview(data)
-        while rest:
-            written = file.write(rest)  # May be a part, and None where a pipe that does not block is full.
-            if written is None:
-                wait_until_writable(file)
-            rest = rest[written or 0 :]
+        write_through(sys.stdout, data)
 
     def _tell(self, text: str) -> None:
         if sys.stderr is None:
@@ -195,6 +226,19 @@ class Output:
 
         for line in "".join(traceback.format_exception(error)).splitlines():
             self._tell(line)
+
+
+def write_through(stream: TextIO | None, data: bytes) -> None:
+    """Write to the file itself: a buffer is one more place where bytes can get stuck, and with -u there is none anyway."""
+    if stream is None:
+        raise OSError(errno.EBADF, "an output is closed", "output")
+    file = getattr(stream.buffer, "raw", stream.buffer)
+    rest = memoryview(data)
+    while rest:
+        written = file.write(rest)  # May be a part, and None where a pipe that does not block is full.
+        if written is None:
+            wait_until_writable(file)
+        rest = rest[written or 0 :]
 
 
 def wait_until_writable(file: BinaryIO) -> None:

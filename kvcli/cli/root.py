@@ -44,6 +44,10 @@ app = typer.Typer(
 )
 buckets = typer.Typer(help="List, create, drop and measure buckets.", rich_markup_mode=_markup(), no_args_is_help=False)
 app.add_typer(buckets, name="bucket")
+caches = typer.Typer(
+    help="Keep values for a time, and what commands print.", rich_markup_mode=_markup(), no_args_is_help=False
+)
+app.add_typer(caches, name="cache")
 
 
 def _version(wanted: bool) -> None:
@@ -52,7 +56,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def root(  # noqa: PLR0913, PLR0917 - the options that all commands share
+def root(
     ctx: typer.Context,
     store: Store = None,
     profile: Profile = None,

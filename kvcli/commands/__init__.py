@@ -102,7 +102,23 @@ class Progress:
         self.total: int | None = None
 
 
-Answer = Record | Listing | Table | Stream | Progress
+class Replay:
+    """What a command prints: pieces for stdout (1) and stderr (2); then its exit code.
+
+    They pass as they are, as if nobody were between; with `fields` they are a value, to be escaped or made JSON of.
+    """
+
+    __slots__ = ("exit_code", "fields", "is_awaited", "pieces")
+
+    def __init__(self, pieces: Iterator[tuple[int, bytes]], exit_code: int = 0) -> None:
+        """Hold what gives the pieces; it may run the command meanwhile, and set the exit code at the end."""
+        self.pieces = pieces
+        self.exit_code = exit_code
+        self.fields: dict[str, object] | None = None
+        self.is_awaited = False  # By others, so that it is to run to its end though nobody reads here.
+
+
+Answer = Record | Listing | Table | Stream | Progress | Replay
 
 
 def load(name: str) -> Callable[..., Answer]:

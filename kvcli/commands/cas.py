@@ -87,15 +87,10 @@ def _update(context: Context, key: str, command: list[str]) -> Record:
 
 def _pipe(command: list[str], value: bytes | None) -> bytes:
     """Give what `command` prints for a value on its stdin; no transaction is open meanwhile."""
-    import subprocess
+    from kvcli.commands.child import PIPE, exit_code, start
 
-    try:
-        done = subprocess.run(command, input=value or b"", stdout=subprocess.PIPE, check=False)  # noqa: S603 - the user's
-    except FileNotFoundError as error:
-        raise CommandFailed(f"no such command: {command[0]!r}; nothing was changed", 127) from error
-    except PermissionError as error:
-        raise CommandFailed(f"cannot run {command[0]!r}: permission denied; nothing was changed", 126) from error
-    if done.returncode:
-        code = done.returncode if done.returncode > 0 else 128 - done.returncode
+    with start(command, stdin=PIPE, stdout=PIPE) as child:
+        new, _ = child.communicate(value or b"")
+    if code := exit_code(child):
         raise CommandFailed(f"{command[0]!r} ended with {code}; nothing was changed", code)
-    return done.stdout
+    return new

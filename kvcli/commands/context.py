@@ -6,9 +6,9 @@ import errno
 import os
 import sys
 
-from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, connect, create
-from kvcli.errors import InvalidArgument, NoSuchStore, ReadOnly
-from kvcli.location import Location, locate
+from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, connect, create, exists, open_shelf
+from kvcli.errors import InvalidArgument, MalformedData, NoSuchStore, ReadOnly
+from kvcli.location import Location, cache_max_size, locate
 from kvcli.store import DEFAULT, Bucket, Store, bucket_name, key_bytes, new_bucket_name
 
 TYPE_CHECKING = False
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
+    from kvcli.cache import Cache
     from kvcli.engine import Engine
 
 
@@ -34,9 +35,12 @@ class Context:
         adopt: bool = False,
         create: bool = False,
         confirm: Callable[[str], bool] | None = None,
+        warn: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """Take the settings; nothing is opened yet."""
+        """Take the settings; nothing is opened yet. `warn` tells a person what went wrong and was got over."""
         self._chosen = (store, profile)
+        self._bucket = bucket
+        self.warn = warn
         self.bucket_name = bucket if bucket is not None else os.environ.get("KVCLI_BUCKET") or DEFAULT
         self.read_only = read_only
         self.lock_timeout = lock_timeout
@@ -46,6 +50,7 @@ class Context:
         self._confirm = confirm
         self._location: Location | None = None
         self._store: Store | None = None
+        self._cache: Cache | None = None
         self._writable = False
 
     @property
@@ -53,6 +58,12 @@ class Context:
         """Where the store is."""
         self._location = self._location or locate(*self._chosen)
         return self._location
+
+    def said(self) -> list[str]:
+        """Give the options that choose this store and how it is used, for another process."""
+        profile = self._chosen[1]
+        words = ["--store", os.path.abspath(self.location.path), "--lock-timeout", str(self.lock_timeout)]
+        return words if profile is None else [*words, "--profile", profile]
 
     @property
     def is_open(self) -> bool:
@@ -65,8 +76,7 @@ class Context:
             return self._store
         engine = connect(self.location.path, writable=False)
         if engine is None and self.location.named:
-            path, origin = self.location.path, self.location.origin
-            raise NoSuchStore(f"no store at {path} (from {origin}): the first set makes one")
+            raise self._no_store()
         return self._keep(engine or self._void())
 
     def store_to_write(self, *, make: bool = True, check: Callable[[], None] | None = None) -> Store:
@@ -105,6 +115,46 @@ class Context:
             store.create(self.bucket_name)
         return Bucket(store, bucket_name(self.bucket_name))
 
+    def cache(self, *, make: bool = False, remove: bool = False, max_size: str | None = None) -> Cache:
+        """Open the cache of the store; `make` the store where there is none, as writing commands do.
+
+        What can only `remove` finds nothing there. Else a named store is missed.
+
+        `max_size` is the cap as somebody wrote it, None what the settings say. Raises InvalidArgument for a bucket: the
+        cache has none.
+        """
+        from kvcli.cache import CACHE_BYTES, Cache, checked_size
+        from kvcli.units import size
+
+        if self._bucket not in {None, DEFAULT}:
+            raise InvalidArgument("a store has one cache, which has no buckets: leave --bucket out")
+        said = None if max_size is None else checked_size(size(max_size, "--max-size"))
+        self._find_store(make=make, remove=remove)
+
+        def cap() -> int:
+            if said is not None:
+                return said
+            written = cache_max_size(self._chosen[1])
+            try:
+                return CACHE_BYTES if written is None else checked_size(size(*written))
+            except InvalidArgument as error:
+                raise MalformedData(str(error)) from error  # It was not said here, but written somewhere.
+
+        shelf = open_shelf(
+            self.location.path, read_only=self.read_only, cap=cap, lock_timeout=self.lock_timeout, tell=self.warn
+        )
+        self._cache = Cache.over(shelf)
+        return self._cache
+
+    def _find_store(self, *, make: bool, remove: bool) -> None:
+        path = self.location.path
+        if exists(path):
+            return
+        if make and not self.read_only:
+            create(path)
+        elif self.location.named and not remove:
+            raise self._no_store()
+
     def confirm(self, question: str) -> bool:
         """Ask a person. Raises InvalidArgument where nobody can be asked."""
         if self._confirm is None:
@@ -127,10 +177,16 @@ class Context:
 
     def close(self) -> None:
         """Close what was opened."""
+        if self._cache is not None:
+            self._cache.close()
+            self._cache = None
         if self._store is not None:
             self._store.close()
             self._store = None
             self._writable = False
+
+    def _no_store(self) -> NoSuchStore:
+        return NoSuchStore(f"no store at {self.location.path} (from {self.location.origin}): the first set makes one")
 
     def _connect(self) -> Engine | None:
         return connect(self.location.path, writable=True, adopt=self.adopt, durability=self.durability)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 
-from tests.crash import kill_batch
+from tests.crash import kill_batch, kill_filler
 
-CAMPAIGNS = {"kill-batch": kill_batch.campaign}
+CAMPAIGNS: dict[str, Callable[[int, int], tuple[str, list[str]]]] = {
+    "kill-batch": kill_batch.campaign,
+    "kill-filler": kill_filler.campaign,
+}
 
 
 def main() -> int:
