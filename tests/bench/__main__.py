@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import batch, coprocess, one_shot, puts, writers
+from tests.bench import batch, cache, coprocess, one_shot, puts, writers
 
 BENCHES = {
     "one-shot": one_shot.run,
     "batch": batch.run,
+    "cache": cache.run,
     "coprocess": coprocess.run,
     "puts": puts.run,
     "writers": writers.run,
