@@ -16,6 +16,7 @@ KvError
     ├── NoSuchKey
     ├── NoSuchFile
     ├── KeyExists
+    ├── Conflict
     ├── Declined
     ├── NotAnInteger
     ├── IntegerOverflow
@@ -167,6 +168,13 @@ class NoSuchFile(Other):
 
 class KeyExists(Other):
     """The condition on the key (--if-absent, --if-present) did not hold."""
+
+    code = "conflict"
+    exit_code = 3
+
+
+class Conflict(Other):
+    """A transaction that was planned for a while depends on keys that others changed meanwhile. Nothing was written."""
 
     code = "conflict"
     exit_code = 3

@@ -96,7 +96,7 @@ class Store:
         """
         self.path, self.read_only = os.fspath(path), read_only
         self.lock_timeout = lock_timeout
-        self._engine = open_engine(
+        self.engine = open_engine(
             self.path, writable=not read_only, create=create and not read_only, adopt=adopt, durability=durability
         )
 
@@ -104,7 +104,7 @@ class Store:
     def over(cls, engine: Engine, path: str, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> Self:
         """Make a store of an engine that is open already."""
         store = cls.__new__(cls)
-        vars(store).update(path=path, read_only=engine.read_only, lock_timeout=lock_timeout, _engine=engine)
+        vars(store).update(path=path, read_only=engine.read_only, lock_timeout=lock_timeout, engine=engine)
         return store
 
     def open(self, identifier: str) -> Bucket:
@@ -132,23 +132,23 @@ class Store:
     @property
     def key_bytes_max(self) -> int:
         """The longest key, in bytes: 511, unless another program made the environment in a format that takes more."""
-        return self._engine.key_bytes_max
+        return self.engine.key_bytes_max
 
     def stat(self) -> dict[str, str | int]:
         """Give figures about the store, by name."""
-        return self._engine.stat()
+        return self.engine.stat()
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
         """Run `work` on one consistent snapshot; see Engine.read."""
-        return self._engine.read(work)
+        return self.engine.read(work)
 
     def write(self, work: Callable[[Update], Answer], meanwhile: Callable[[], object] | None = None) -> Answer:
         """Run `work` in one durable write transaction; see Engine.write."""
-        return self._engine.write(work, self.lock_timeout, meanwhile)
+        return self.engine.write(work, self.lock_timeout, meanwhile)
 
     def close(self) -> None:
         """Close. The last one of a process to close a folder closes its files."""
-        self._engine.close()
+        self.engine.close()
 
     def __enter__(self) -> Self:
         """Return self."""

@@ -10,12 +10,20 @@ from collections.abc import Callable, Iterator
 import lmdb
 import pytest
 
+from kvcli.engine.draft import Draft
 from kvcli.store import Bucket, Store
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
 # Every engine that passes the contract: LMDB in the format kvcli makes, and in the newer one that others make.
 ENGINES = ("lmdb", "lmdb-1.0")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the contract over every engine, and over drafts, except where it is marked as `committed`."""
+    if "store" in metafunc.fixturenames:
+        is_planned = metafunc.definition.get_closest_marker("committed") is None
+        metafunc.parametrize("store", [*ENGINES, "draft"] if is_planned else ENGINES, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +41,13 @@ def path(tmp_path: os.PathLike[str]) -> str:
     return os.path.join(tmp_path, "store")
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture
 def store(request: pytest.FixtureRequest, path: str) -> Iterator[Store]:
     """An open store of each engine."""
     if request.param == "lmdb-1.0":
         make_foreign(path, lib_version=1)
     with Store(path, adopt=True) as opened:
-        yield opened
+        yield Store.over(Draft(opened.engine), path) if request.param == "draft" else opened
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ with kvcli.Store(sys.argv[1]) as store:
 
 def environment(store: Store) -> Environment:
     """Give what a store's connection shares."""
-    engine = store._engine
+    engine = store.engine
     assert isinstance(engine, Connection)
     assert engine._environment is not None
     return engine._environment

@@ -50,6 +50,7 @@ def create_and_delete(bucket: Bucket) -> None:
     bucket.delete("absent")
 
 
+@pytest.mark.committed
 @pytest.mark.parametrize(
     "meddle", [write_and_back, write_the_same, delete_and_recreate, add_and_subtract, load_very_many]
 )
@@ -63,6 +64,7 @@ def test_swap_loses_to_every_write(bucket: Bucket, meddle: Meddling) -> None:
     assert lost.value.value == bucket.get("k") == b"7"
 
 
+@pytest.mark.committed
 def test_swap_loses_to_creation_and_deletion(bucket: Bucket) -> None:
     """An absent key that was made and deleted meanwhile is not the same absence."""
     cas = Cas.new(bucket, "absent")
@@ -72,6 +74,7 @@ def test_swap_loses_to_creation_and_deletion(bucket: Bucket) -> None:
     assert lost.value.value is None
 
 
+@pytest.mark.committed
 def test_swap_loses_to_a_new_life_of_the_bucket(store: Store) -> None:
     """Dropping and making the bucket again is a write to all its keys."""
     store.create("b")
@@ -152,6 +155,7 @@ def test_token_carries_a_handle(bucket: Bucket) -> None:
     assert bucket.get("k") == b"2"
 
 
+@pytest.mark.committed
 def test_token_of_another_key_bucket_or_store_loses(bucket: Bucket, tmp_path: object) -> None:
     """A token is good for its own key in its own bucket in its own store."""
     bucket.store.create("b")

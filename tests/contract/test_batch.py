@@ -93,6 +93,7 @@ def test_set_many_lets_the_last_of_very_many_win(bucket: Bucket) -> None:
     assert bucket.get("k") == b"last"
 
 
+@pytest.mark.committed
 def test_batches_stay_in_their_bucket(store: Store) -> None:
     """The same keys in another bucket are not touched."""
     store.create("b")

@@ -124,6 +124,7 @@ def test_keys_of_512_bytes_are_refused_in_a_store_of_ours(path: str, key: str) -
         assert bucket.list_keys().keys == []
 
 
+@pytest.mark.committed
 def test_pages_of_buckets_are_separate(store: Store) -> None:
     """A listing holds the keys of its own bucket only."""
     store.create("b")

@@ -143,6 +143,7 @@ def test_cursor_holds_any_key(key: bytes) -> None:
     assert packed.startswith("k")
 
 
+@pytest.mark.committed
 def test_buckets_are_separate(store: Store) -> None:
     """The same key in two buckets is two keys."""
     store.create("a")
@@ -152,6 +153,7 @@ def test_buckets_are_separate(store: Store) -> None:
     assert store.buckets() == ["a", "b", "default"]
 
 
+@pytest.mark.committed
 def test_unknown_bucket_is_no_such_store_with_a_hint(store: Store) -> None:
     """An identifier that is not recognised is no-such-store, and the nearest name is suggested."""
     store.create("users")
@@ -160,12 +162,14 @@ def test_unknown_bucket_is_no_such_store_with_a_hint(store: Store) -> None:
     assert isinstance(caught.value, NoSuchStore)
 
 
+@pytest.mark.committed
 def test_create_twice_is_fine(store: Store) -> None:
     """create tells whether the bucket is new."""
     assert store.create("b")
     assert not store.create("b")
 
 
+@pytest.mark.committed
 def test_drop_takes_the_keys_along(store: Store) -> None:
     """A bucket made again under the name of a dropped one is empty."""
     store.create("b")

@@ -96,6 +96,7 @@ def test_token_of_another_store_loses_at_every_revision(bucket: Bucket, path: st
         assert another.get("k") == b"1"
 
 
+@pytest.mark.committed
 def test_token_loses_to_a_value_put_back(bucket: Bucket) -> None:
     """A token knows the revision, not only the value."""
     bucket.set("k", b"1")
@@ -119,6 +120,7 @@ def test_lost_handle_is_consumed_too(bucket: Bucket) -> None:
     assert bucket.get("k") == b"1"
 
 
+@pytest.mark.committed
 def test_fresh_handle_loses_to_the_next_write(bucket: Bucket) -> None:
     """The handle of a lost swap guards as any other: one more A-B-A and it loses as well."""
     cas = Cas.new(bucket, "k")
@@ -138,6 +140,7 @@ def test_handle_of_what_is_no_key_is_refused(bucket: Bucket, key: str) -> None:
         Cas.new(bucket, key)
 
 
+@pytest.mark.committed
 def test_swap_in_a_dropped_bucket_is_no_such_bucket(store: Store) -> None:
     """A handle does not bring a dropped bucket back."""
     store.create("b")
@@ -148,6 +151,7 @@ def test_swap_in_a_dropped_bucket_is_no_such_bucket(store: Store) -> None:
     assert store.buckets() == ["default"]
 
 
+@pytest.mark.committed
 def test_swap_loses_to_a_bucket_made_again_with_the_same_value(store: Store) -> None:
     """A key of a new bucket is another key, though name and value are as before."""
     store.create("b")
@@ -160,6 +164,7 @@ def test_swap_loses_to_a_bucket_made_again_with_the_same_value(store: Store) -> 
         swap(cas, b"mine")
 
 
+@pytest.mark.committed
 @pytest.mark.parametrize("place", ["first", "last"])
 @pytest.mark.parametrize("count", [63, 64, 65, 66, 1000])
 def test_swap_loses_to_any_size_of_set_many(bucket: Bucket, count: int, place: str) -> None:
@@ -183,6 +188,7 @@ def test_swap_loses_to_a_large_set_many_of_other_keys_at_most_once(bucket: Bucke
     assert bucket.get("k") == b"mine"
 
 
+@pytest.mark.committed
 def test_large_set_many_of_another_bucket_is_no_conflict(store: Store) -> None:
     """A watermark belongs to one bucket."""
     store.create("b")

@@ -1,0 +1,266 @@
+"""A store as it will be: what is written to a draft stays in memory, until one transaction of the store below takes it.
+
+Nothing is locked meanwhile. A draft notes the revision at which it first saw each key that it gives or takes; the commit
+looks, inside its one write transaction, whether anybody wrote one of them since, and then writes all or nothing.
+Keys that were listed, and no more, are not noted: a list is a look around.
+"""
+
+from __future__ import annotations
+
+from kvcli.engine import Engine
+from kvcli.engine.changes import Changes
+from kvcli.engine.transaction import NO_IDENTITY, PAGE_BYTES_MAX, PRIVATE, Span
+from kvcli.engine.update import Update, check_value
+from kvcli.errors import Conflict, InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeVar
+
+    from kvcli.engine.transaction import Snapshot
+
+    Answer = TypeVar("Answer")
+    # A key, and the store it was seen in, with the first revision at which it was.
+    Seen = dict[tuple[bytes, bytes, bytes], int]
+
+NAMED_MAX = 3
+
+
+class Draft(Engine):
+    """What is planned on top of a store that is open. It closes nothing: that store is its owner's."""
+
+    read_only = False
+
+    def __init__(self, base: Engine) -> None:
+        """Plan nothing yet."""
+        self._base = base
+        self._changes = Changes()
+        self._seen: Seen = {}
+        self.key_bytes_max = base.key_bytes_max
+
+    @property
+    def size(self) -> int:
+        """How many keys the commit will write or delete."""
+        return sum(len(changed) for bucket, changed in self._changes.values.items() if bucket != PRIVATE)
+
+    def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
+        """See Engine.read."""
+        return self._base.read(lambda snapshot: work(Layer(snapshot, self._changes, self._seen)))
+
+    def write(
+        self, work: Callable[[Update], Answer], lock_timeout: float, meanwhile: Callable[[], object] | None = None
+    ) -> Answer:
+        """Plan what `work` writes: all of it or, where it raises, nothing."""
+        del lock_timeout, meanwhile  # There is no lock to wait for, and nothing to do while it is written.
+
+        def plan(snapshot: Snapshot) -> tuple[Answer, Changes]:
+            fresh = Changes()
+            return work(Layer(Layer(snapshot, self._changes, self._seen), fresh, {})), fresh
+
+        answer, fresh = self._base.read(plan)
+        for bucket, changed in fresh.values.items():
+            for key, value in changed.items():
+                self._changes.put(bucket, key, value)
+        return answer
+
+    def commit(self, lock_timeout: float) -> int:
+        """Write everything in one transaction and give the number of keys. Raises Conflict, and then nothing is written."""
+
+        def work(update: Update) -> None:
+            stale = [
+                key
+                for (bucket, key, identity), revision in self._seen.items()
+                if not update.unchanged(bucket, key, identity, revision)
+            ]
+            if stale:
+                raise _conflict(stale)
+            self._changes.write(update)
+
+        self._base.write(work, lock_timeout)
+        return self.size
+
+    def stat(self) -> dict[str, str | int]:
+        """See Engine.stat; the draft itself takes no place."""
+        return self._base.stat()
+
+    def close(self) -> None:
+        """See Engine.close. A draft outlives those who use it: it ends with its commit, or is forgotten."""
+
+
+class Layer(Update):
+    """A snapshot with changes laid over it; the snapshot may be a layer itself."""
+
+    __slots__ = ("_below", "_changes", "_seen")
+
+    def __init__(self, below: Snapshot, changes: Changes, seen: Seen) -> None:
+        """Need no transaction but that of the snapshot."""
+        self._below = below
+        self._changes = changes
+        self._seen = seen
+
+    @property
+    def revision(self) -> int:
+        """See Snapshot.revision."""
+        return self._below.revision
+
+    @property
+    def seen(self) -> int:
+        """See Snapshot.seen."""
+        return self._below.seen
+
+    def identity(self) -> bytes:
+        """See Snapshot.identity."""
+        return self._below.identity()
+
+    def noted(self, name: bytes) -> bytes | None:
+        """See Snapshot.noted."""
+        changed = self._changes.values.get(PRIVATE, {})
+        return changed[name] if name in changed else self._below.noted(name)
+
+    def check(self, bucket: bytes) -> None:
+        """See Snapshot.check."""
+        self._below.check(bucket)
+
+    def get(self, bucket: bytes, key: bytes) -> bytes | None:
+        """See Snapshot.get."""
+        self.note_seen(bucket, key, self.identity(), self.seen)
+        return self.look(bucket, [key], None)[0]
+
+    def get_many(self, bucket: bytes, keys: list[bytes], room: int | None = None) -> list[bytes | None]:
+        """See Snapshot.get_many."""
+        identity, revision = self.identity(), self.seen
+        for key in keys:
+            self.note_seen(bucket, key, identity, revision)
+        return self.look(bucket, keys, room)
+
+    def has(self, bucket: bytes, key: bytes) -> bool:
+        """See Snapshot.has."""
+        return self.get(bucket, key) is not None
+
+    def keys(self, bucket: bytes, span: Span, count: int) -> list[bytes]:
+        """See Snapshot.keys."""
+        changed = self._changes.values.get(bucket, {})
+        page: list[bytes] = []
+        while len(page) < count:
+            below = self._below.keys(bucket, span, count)
+            is_last = len(below) < count
+            near = span if is_last else _up_to(span, below[-1])
+            keys = {*below, *self._changes.within(bucket, near)}
+            page += sorted([key for key in keys if changed.get(key, b"") is not None], reverse=span.reverse)
+            if is_last:
+                break
+            span = span.after(below[-1])
+        return page[:count]
+
+    def items(self, bucket: bytes, span: Span, count: int) -> list[tuple[bytes, bytes]]:
+        """See Snapshot.items."""
+        keys = self.keys(bucket, span, count)
+        values = self.look(bucket, keys, PAGE_BYTES_MAX)
+        return [(key, value) for key, value in zip(keys, values, strict=False) if value is not None]
+
+    def count(self, bucket: bytes) -> int:
+        """See Snapshot.count."""
+        changed = self._changes.values.get(bucket, {})
+        before = self._look(bucket, list(changed), None)
+        return (
+            self._below.count(bucket) - sum(value is not None for value in before) + sum(
+                value is not None for value in changed.values()
+            )
+        )  # fmt: skip
+
+    def buckets(self) -> list[bytes]:
+        """See Snapshot.buckets."""
+        return self._below.buckets()
+
+    def bucket_stat(self, bucket: bytes) -> dict[str, int]:
+        """See Snapshot.bucket_stat."""
+        return {**self._below.bucket_stat(bucket), "keys": self.count(bucket)}
+
+    def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
+        """See Update.put."""
+        check_value(bucket, value)
+        if not isinstance(value, bytes):
+            raise TypeError(f"a value is bytes, not {type(value).__name__}")
+        self._change(bucket, key, value)
+
+    def put_many(self, bucket: bytes, pairs: Iterable[tuple[bytes, bytes]], check: Callable[[bytes], object]) -> None:
+        """See Update.put_many."""
+        pairs = list(pairs)
+        for key, _ in pairs:
+            check(key)
+        for key, value in pairs:
+            self.put(bucket, key, value)
+
+    def delete(self, bucket: bytes, key: bytes) -> bool:
+        """See Update.delete."""
+        if not self.has(bucket, key):
+            return False
+        self._change(bucket, key, None)
+        return True
+
+    def create(self, bucket: bytes) -> bool:
+        """See Update.create; only for a bucket that is there."""
+        if bucket not in self.buckets():
+            raise InvalidArgument(
+                "a transaction holds keys and values: create the bucket before begin, or after commit"
+            )
+        return False
+
+    def drop(self, bucket: bytes) -> None:
+        """Refuse: see create."""
+        self.check(bucket)
+        raise InvalidArgument("a transaction holds keys and values: drop the bucket before begin, or after commit")
+
+    def note(self, name: bytes, value: bytes | None) -> None:
+        """See Update.note."""
+        self._changes.put(PRIVATE, name, value)
+
+    def wrote(self, bucket: bytes, key: bytes) -> bool:  # noqa: ARG002 - a handle made here is judged at the commit
+        """See Update.wrote."""
+        return False
+
+    def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
+        """See Update.unchanged: what cannot be known yet the commit will tell. One's own writes are no change."""
+        self.note_seen(bucket, key, identity, revision)
+        return identity in {self.identity(), NO_IDENTITY} and revision <= self.seen
+
+    def note_seen(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> None:
+        """Remember that the commit depends on what `key` was at a revision."""
+        if isinstance(self._below, Layer):
+            self._below.note_seen(bucket, key, identity, revision)
+        else:
+            known = self._seen.get((bucket, key, identity), revision)
+            self._seen[bucket, key, identity] = min(known, revision)
+
+    def _change(self, bucket: bytes, key: bytes, value: bytes | None) -> None:
+        self.check(bucket)
+        self.note_seen(bucket, key, self.identity(), self.seen)
+        self._changes.put(bucket, key, value)
+
+    def look(self, bucket: bytes, keys: list[bytes], room: int | None) -> list[bytes | None]:
+        """Give values as get_many does, for one who only looks: nothing is noted."""
+        changed = self._changes.values.get(bucket, {})
+        if not changed:
+            return self._look(bucket, keys, room)
+        values: list[bytes | None] = []
+        for key in keys:
+            values.append(changed[key] if key in changed else self._look(bucket, [key], None)[0])
+            if room is not None and (room := room - len(values[-1] or b"")) < 0:
+                break
+        return values
+
+    def _look(self, bucket: bytes, keys: list[bytes], room: int | None) -> list[bytes | None]:
+        below = self._below
+        return below.look(bucket, keys, room) if isinstance(below, Layer) else below.get_many(bucket, keys, room)
+
+
+def _up_to(span: Span, key: bytes) -> Span:
+    """Give the part of a span that ends with `key`."""
+    return Span(key, span.high, True) if span.reverse else Span(span.low, key + b"\0")
+
+
+def _conflict(keys: list[bytes]) -> Conflict:
+    names = ", ".join(repr(key.decode("utf-8", "backslashreplace")) for key in keys[:NAMED_MAX])
+    more = f" and {len(keys) - NAMED_MAX} more" if len(keys) > NAMED_MAX else ""
+    return Conflict(f"{names}{more} changed meanwhile: nothing was written; roll back and begin again")

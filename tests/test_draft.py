@@ -1,0 +1,208 @@
+"""Drafts: what is planned on a store, and becomes one transaction or nothing. The contract tests run over drafts as well."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvcli.atomics import Cas, increment, set_if, swap
+from kvcli.batch import delete_many, set_many
+from kvcli.engine.draft import Draft
+from kvcli.engine.transaction import Span
+from kvcli.errors import Conflict, InvalidArgument, NotAnInteger
+from kvcli.store import Bucket, Store
+
+BUSY_SECONDS = 10.0
+
+
+class Plan:
+    """A draft of a store, and the bucket `default` as it will be."""
+
+    def __init__(self, store: Store) -> None:
+        """Begin."""
+        self.draft = Draft(store.engine)
+        self.store = Store.over(self.draft, store.path)
+        self.bucket = self.store.open("default")
+
+    def commit(self) -> int:
+        """Commit."""
+        return self.draft.commit(BUSY_SECONDS)
+
+
+@pytest.fixture
+def real(path: str) -> Bucket:
+    """The bucket of a real store, with three keys."""
+    bucket = Store(path).open("default")
+    set_many(bucket, [("a", b"1"), ("b", b"2"), ("c", b"3")])
+    return bucket
+
+
+def test_plan_is_seen_by_itself_alone(real: Bucket) -> None:
+    """Reads of the draft see what it wrote; nobody else does before the commit, and then everybody does."""
+    plan = Plan(real.store)
+    plan.bucket.set("new", b"x")
+    plan.bucket.delete("a")
+    assert increment(plan.bucket, "b", 40) == 42
+    assert plan.bucket.list_keys().keys == ["b", "c", "new"]
+    assert real.list_keys().keys == ["a", "b", "c"]
+    assert plan.commit() == 3
+    assert [real.get(key) for key in ("a", "b", "c", "new")] == [None, b"42", b"3", b"x"]
+
+
+def test_commit_is_one_transaction(real: Bucket) -> None:
+    """However much was planned, the revision rises by one."""
+    plan = Plan(real.store)
+    for number in range(100):
+        plan.bucket.set(f"k{number}", b"v")
+    before = int(real.store.stat()["revision"])
+    plan.commit()
+    assert real.store.stat()["revision"] == before + 1
+
+
+def test_nothing_is_locked_meanwhile(real: Bucket) -> None:
+    """Others write while a draft is open, and what it depends on is all that counts."""
+    plan = Plan(real.store)
+    plan.bucket.set("a", b"planned")
+    real.set("b", b"meanwhile")
+    plan.commit()
+    assert (real.get("a"), real.get("b")) == (b"planned", b"meanwhile")
+
+
+@pytest.mark.parametrize("touch", ["get", "set", "incr", "delete", "exists", "set_if", "cas"])
+def test_change_of_what_was_touched_is_a_conflict(real: Bucket, touch: str) -> None:
+    """A key that the draft read or wrote, and others wrote since, even the same value: nothing is written."""
+    plan = Plan(real.store)
+    work: dict[str, Callable[[], object]] = {
+        "get": lambda: plan.bucket.get("a"),
+        "set": lambda: plan.bucket.set("a", b"7"),
+        "incr": lambda: increment(plan.bucket, "a", 1),
+        "delete": lambda: plan.bucket.delete("a"),
+        "exists": lambda: plan.bucket.exists("a"),
+        "set_if": lambda: set_if(plan.bucket, "a", b"7", present=False),
+        "cas": lambda: swap(Cas.new(plan.bucket, "a"), b"7"),
+    }
+    work[touch]()
+    plan.bucket.set("other", b"x")
+    real.set("a", b"1")
+    with pytest.raises(Conflict, match="'a' changed meanwhile"):
+        plan.commit()
+    assert (real.get("a"), real.get("other")) == (b"1", None)
+
+
+def test_creation_of_what_was_absent_is_a_conflict(real: Bucket) -> None:
+    """Absence is something to depend on, also where the key has gone again."""
+    plan = Plan(real.store)
+    assert plan.bucket.get("later") is None
+    plan.bucket.set("other", b"x")
+    real.set("later", b"1")
+    real.delete("later")
+    with pytest.raises(Conflict):
+        plan.commit()
+
+
+def test_listing_is_a_look_around(real: Bucket) -> None:
+    """Keys that were only listed may change."""
+    plan = Plan(real.store)
+    assert plan.bucket.list_keys().keys == ["a", "b", "c"]
+    assert plan.store.read(lambda snapshot: snapshot.items(b"default", Span(), 9))[0] == (b"a", b"1")
+    plan.bucket.set("other", b"x")
+    real.set("a", b"changed")
+    assert plan.commit() == 1
+
+
+def test_token_from_before_is_judged_at_the_commit(real: Bucket) -> None:
+    """A handle of the store swaps in a draft, and loses at its commit if the key was written after the handle was made."""
+    early = Cas.new(real, "a").token()
+    real.set("a", b"2")
+    real.set("a", b"1")
+    plan = Plan(real.store)
+    swap(Cas.from_token(plan.bucket, "a", early), b"mine")
+    with pytest.raises(Conflict):
+        plan.commit()
+
+
+def test_what_failed_left_nothing(real: Bucket) -> None:
+    """Work that raises in the middle plans nothing of what it did before."""
+    plan = Plan(real.store)
+
+    def work(update: object) -> None:
+        update.put(b"default", b"half", b"x")  # type: ignore[attr-defined]
+        raise NotAnInteger("no")
+
+    with pytest.raises(NotAnInteger):
+        plan.store.write(work)
+    assert plan.bucket.get("half") is None
+    assert plan.draft.size == 0
+
+
+def test_buckets_are_not_planned(real: Bucket) -> None:
+    """A draft holds keys and values; to make and to drop a bucket is refused, and one that is there is fine."""
+    plan = Plan(real.store)
+    assert plan.store.create("default") is False
+    real.store.create("there")
+    with pytest.raises(InvalidArgument, match="before begin"):
+        plan.store.create("new")
+    with pytest.raises(InvalidArgument, match="before begin"):
+        plan.store.drop("there")
+
+
+def test_notes_are_planned(real: Bucket) -> None:
+    """What import notes about how far it came is part of the draft."""
+    plan = Plan(real.store)
+    plan.store.write(lambda update: update.note(b"import", b"7"))
+    assert plan.store.read(lambda snapshot: snapshot.noted(b"import")) == b"7"
+    assert real.store.read(lambda snapshot: snapshot.noted(b"import")) is None
+    plan.commit()
+    assert real.store.read(lambda snapshot: snapshot.noted(b"import")) == b"7"
+
+
+keys = st.text("ab/", min_size=1, max_size=3)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), keys, st.binary(max_size=3)),
+        st.tuples(st.just("delete"), keys, st.none()),
+        st.tuples(st.just("delete_many"), st.lists(keys, max_size=4), st.none()),
+        st.tuples(st.just("set_many"), st.lists(keys, max_size=4), st.binary(max_size=3)),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(before=st.dictionaries(keys, st.binary(max_size=3)), steps=steps, low=keys, high=keys, count=st.integers(1, 5))
+def test_draft_is_the_store_as_it_will_be(
+    before: dict[str, bytes], steps: list[tuple[str, object, bytes | None]], low: str, high: str, count: int
+) -> None:
+    """Whatever is planned, every page of every span, forwards and backwards, is what it will be after the commit."""
+    with tempfile.TemporaryDirectory() as folder, Store(folder + "/s") as store:
+        set_many(store.open("default"), list(before.items()))
+        plan = Plan(store)
+        for step, key, value in steps:
+            apply(plan.bucket, step, key, value)
+        span = Span(low.encode(), high.encode())
+        planned = [pages(plan.store, each, count) for each in (span, Span(span.low, span.high, True), Span())]
+        plan.commit()
+        assert planned == [pages(store, each, count) for each in (span, Span(span.low, span.high, True), Span())]
+
+
+def apply(bucket: Bucket, step: str, key: object, value: bytes | None) -> None:
+    """Do one step of a random program."""
+    if step == "set":
+        bucket.set(str(key), value or b"")
+    elif step == "delete":
+        bucket.delete(str(key))
+    elif step == "delete_many":
+        delete_many(bucket, list(key))  # type: ignore[call-overload]
+    else:
+        set_many(bucket, [(each, value or b"") for each in key])  # type: ignore[attr-defined]
+
+
+def pages(store: Store, span: Span, count: int) -> object:
+    """Read a span page by page, keys and pairs, and how many there are."""
+    bucket = store.open("default")
+    total = store.read(lambda snapshot: snapshot.count(b"default"))
+    return list(bucket.pages(span, count)), [pair for page in bucket.item_pages(span, count) for pair in page], total
