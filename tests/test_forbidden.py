@@ -95,6 +95,8 @@ def removals(code: Modules) -> list[str]:
     ours = {
         ("kvcli.engine.opening", "os.unlink(fresh)"),
         ("kvcli.engine.creation", "shutil.rmtree(fresh, ignore_errors=True)"),
+        ("kvcli.commands.edit", "shutil.rmtree(folder, ignore_errors=True)"),
+        ("kvcli.commands.edit", "shutil.rmtree(os.path.dirname(path), ignore_errors=True)"),
         # Those of a cache, which is thrown away whole.
         ("kvcli.engine.lives", "shutil.rmtree(fresh, ignore_errors=True)"),
         ("kvcli.engine.lives", "shutil.rmtree(grave, ignore_errors=True)"),
@@ -202,6 +204,7 @@ def test_environment_files_are_not_read_while_open() -> None:
         *("kvcli.engine.lives", "kvcli.engine.register"),
         "kvcli.commands.context",
         "kvcli.cli.entry",
+        *("kvcli.commands.edit", "kvcli.repl.history"),  # Files that nobody else may read.
     }
 
 

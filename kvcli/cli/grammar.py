@@ -60,6 +60,19 @@ class NumbersAreWords(TyperCommand):
         return super().parse_args(ctx, [shield(word) for word in args[:end]] + args[end:])
 
 
+class CommandBehindDashes(TyperCommand):
+    """A command whose optional words end at --, and what comes after that is a command to run."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the command apart from the words."""
+        end = args.index("--") if "--" in args else len(args)
+        rest = super().parse_args(ctx, args[:end])
+        if ctx.params["words"]:
+            ctx.fail(f"Got unexpected extra argument ({ctx.params['words'][0]})")
+        ctx.params["words"] = args[end + 1 :] or None
+        return rest
+
+
 def shield(word: str) -> str:
     """Hide the dash of a negative number."""
     return SHIELD + word if word[:1] == "-" and word[1:2].isdigit() else word
@@ -77,17 +90,24 @@ def said(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None and value is not False}
 
 
-def help_of(declared: Callable[..., None]) -> str:
+def help_of(declared: Callable[..., object]) -> str:
     """Give a docstring in which the examples keep their lines: a backspace says so to Typer."""
     return inspect.cleandoc(declared.__doc__ or "").replace("Examples:\n", "\b\nExamples:\n")
 
 
 def declare(
-    app: typer.Typer, command: str, *, writing: bool = False, numbers: bool = False, takes_command: bool = False
+    app: typer.Typer,
+    command: str,
+    *,
+    writing: bool = False,
+    numbers: bool = False,
+    takes_command: bool = False,
+    dashes: bool = False,
 ) -> Callable[[Callable[..., None]], None]:
     """Declare a command by a function that has its signature and its help, and no body.
 
-    One that `takes_command` ends its own options with the first word of that, also where no -- stands before.
+    One that `takes_command` ends its own options with the first word of that, also where no -- stands before; one with
+    `dashes` takes a command only behind those.
     What Typer calls instead gives an Invocation: the parsed words, less those that are the default anyway.
     """
     shared = WRITING if writing else READING
@@ -115,7 +135,7 @@ def declare(
         understood.__doc__ = help_of(declared)
         settings = {"allow_interspersed_args": False} if takes_command else None
         name = command.removesuffix("_").partition("_")[2] or command.removesuffix("_")
-        kind = NumbersAreWords if numbers else None
+        kind = NumbersAreWords if numbers else CommandBehindDashes if dashes else None
         app.command(name.replace("_", "-"), cls=kind, context_settings=settings)(understood)
 
     return register

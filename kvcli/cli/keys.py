@@ -161,3 +161,36 @@ def cas(
     A swap that is lost is exit code 3, and changes nothing; with --json it prints the current value and a fresh token.
 
     """
+
+
+@declare(app, "edit", writing=True)
+def edit(key: Key) -> None:
+    """Change the value of KEY in $VISUAL or $EDITOR.
+
+    Examples:
+      kvcli edit note
+      EDITOR="code --wait" kvcli edit config
+
+    It is written back if nobody else changed it meanwhile; else that is exit code 3, and what you wrote is kept in a file.
+    Editors end a file with a newline; one that the value did not have before is left out again.
+
+    """
+
+
+@declare(app, "watch", dashes=True)
+def watch(
+    key: Annotated[str | None, typer.Argument(metavar="[KEY]", show_default=False)] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[-- CMD...]", show_default=False)] = None,
+    prefix: Prefix = None,
+) -> None:
+    """Print what changes, as it changes, as JSON lines; Ctrl-C ends it.
+
+    Examples:
+      kvcli watch
+      kvcli watch --prefix user:
+      kvcli watch config -- sh -c 'cat > config.json; reload'
+
+    With CMD, that is run for each change: KVCLI_EVENT is set or delete, KVCLI_KEY the key, and the value is on stdin. Two
+    changes of a key within a moment may be told as one.
+
+    """

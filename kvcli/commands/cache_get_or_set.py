@@ -86,12 +86,14 @@ def explain(context: Context, command: str, code: int) -> None:
         context.warn(f"not cached: the output of {command!r} is larger than the cache: raise --max-size")
 
 
-def start_or_drop(words: list[str], vacancy: Vacancy | None, **streams: int) -> subprocess.Popen[bytes]:
+def start_or_drop(
+    words: list[str], vacancy: Vacancy | None, stdout: int, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
     """Start the command that is to fill a vacancy; where that fails, the next one may try."""
     from kvcli.commands.child import start
 
     try:
-        return start(words, **streams)
+        return start(words, stdout=stdout, stderr=stderr)
     except CommandFailed:
         if vacancy is not None:
             vacancy.drop()

@@ -22,17 +22,22 @@ AGAIN = "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module('
 DATA = "data.mdb"  # LMDB lets children inherit its file; nobody else's is kept from them.
 
 
-def start(command: list[str], **streams: int | None) -> subprocess.Popen[bytes]:
-    """Start a command. Raises CommandFailed with 127 where there is none, with 126 where it cannot be run."""
+def start(
+    command: list[str], variables: dict[str, str] | None = None, **streams: int | None
+) -> subprocess.Popen[bytes]:
+    """Start a command, with `variables` added to its environment. Raises CommandFailed with 127 where there is none, with 126 where it cannot be run."""
     words = [word.encode("utf-8", "surrogateescape") for word in command]  # As they were typed, whatever the locale.
+    added = {os.fsencode(name): os.fsencode(value) for name, value in (variables or {}).items()}
     try:
-        return _start(words, streams)
+        return _start(words, added, streams)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CommandFailed(f"no such command: {command[0]!r}", 127) from error
     except (OSError, ValueError) as error:
         found = shutil.which(command[0])
         if isinstance(error, OSError) and error.errno == errno.ENOEXEC and found is not None:
-            return _start([b"/bin/sh", os.fsencode(found), *words[1:]], streams)  # A script without #!, as execvp does.
+            return _start(
+                [b"/bin/sh", os.fsencode(found), *words[1:]], added, streams
+            )  # A script without #!, as execvp does.
         if found is None and "/" not in command[0]:
             raise CommandFailed(f"no such command: {command[0]!r}", 127) from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -43,6 +48,15 @@ def exit_code(child: subprocess.Popen[bytes]) -> int:
     """Wait for the end, and give the exit code as a shell does: 128 and more for a signal."""
     code = child.wait()
     return code if code >= 0 else 128 - code
+
+
+def outlast(child: subprocess.Popen[bytes]) -> int:
+    """Wait for the end as shells do: Ctrl-C is for the child, which may be an editor or a pager. Gives its exit code."""
+    while True:
+        try:
+            return exit_code(child)
+        except KeyboardInterrupt:
+            continue
 
 
 def pass_through(command: list[str]) -> Replay:
@@ -97,8 +111,10 @@ def environment() -> dict[bytes, bytes]:
     return variables
 
 
-def _start(words: list[bytes], streams: dict[str, int | None]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(words, env=environment(), pass_fds=_inherited(), **streams)  # type: ignore[call-overload, no-any-return] # noqa: S603 - the user's
+def _start(
+    words: list[bytes], variables: dict[bytes, bytes], streams: dict[str, int | None]
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(words, env={**environment(), **variables}, pass_fds=_inherited(), **streams)  # type: ignore[call-overload, no-any-return] # noqa: S603 - the user's
 
 
 def _inherited() -> list[int]:

@@ -1,0 +1,100 @@
+"""kvcli watch: changes of other processes, as JSON lines or as runs of a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from kvcli.store import Bucket, Store
+from tests.conftest import Run
+from tests.processes import ROOT
+
+LOOK_SECONDS = 0.6  # Long enough for a first look, and for the next one.
+
+
+@contextmanager
+def watching(path: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a watch running."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "kvcli", "watch", *words],
+        cwd=ROOT,
+        env={**os.environ, "KVCLI_STORE": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    time.sleep(LOOK_SECONDS)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+@pytest.fixture
+def bucket(path: str) -> Bucket:
+    """A bucket with a key in it."""
+    opened = Store(path).open("default")
+    opened.set("old", b"1")
+    return opened
+
+
+def events(child: subprocess.Popen[bytes], count: int) -> list[dict[str, str]]:
+    """Read so many events."""
+    assert child.stdout is not None
+    return [json.loads(child.stdout.readline()) for _ in range(count)]
+
+
+def test_changes_are_told_in_order(bucket: Bucket, path: str) -> None:
+    """What is set and what is deleted is told, with the value; what was there before is not."""
+    with watching(path) as child:
+        bucket.set("new", b"x")
+        assert events(child, 1) == [{"event": "set", "key": "new", "value": "x"}]
+        bucket.set("old", b"\xff")
+        assert events(child, 1) == [{"event": "set", "key": "old", "value_b64": "/w=="}]
+        bucket.delete("new")
+        assert events(child, 1) == [{"event": "delete", "key": "new"}]
+
+
+def test_only_what_is_asked_for_is_told(bucket: Bucket, path: str) -> None:
+    """A key is that key alone; a prefix is what starts with it."""
+    with watching(path, "k") as key, watching(path, "--prefix", "k") as prefix:
+        bucket.set("other", b"x")
+        bucket.set("kk", b"x")
+        assert events(prefix, 1)[0]["key"] == "kk"
+        bucket.set("k", b"x")
+        assert events(prefix, 1)[0]["key"] == "k"
+        assert events(key, 1)[0]["key"] == "k"
+
+
+def test_command_gets_the_event(bucket: Bucket, path: str) -> None:
+    """CMD is run for each change: what happened stands in its environment, and the value on its stdin."""
+    with watching(path, "--", "sh", "-c", 'echo "$KVCLI_EVENT $KVCLI_KEY $(cat)"') as child:
+        bucket.set("k", b"v")
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"set k v\n"
+        bucket.delete("k")
+        assert child.stdout.readline() == b"delete k \n"
+
+
+def test_interrupt_ends_it(bucket: Bucket, path: str) -> None:
+    """Ctrl-C is exit code 130, without a word."""
+    assert bucket.get("old") == b"1"
+    with watching(path) as child:
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=10)
+        assert (child.returncode, out, err) == (130, b"", b"")
+
+
+def test_key_and_prefix_exclude_each_other(kvcli: Run, path: str) -> None:
+    """One of both, or none; and a second word is no command."""
+    Store(path).close()
+    assert kvcli("watch", "k", "--prefix", "p").returncode == 2
+    assert kvcli("watch", "k", "l").returncode == 2
