@@ -2,7 +2,8 @@
 
 try:
     from kvcli.cli.entry import main
+    from kvcli.repl import interact
 
-    main()
+    main(interact)
 except KeyboardInterrupt:  # So early that main had no chance to say so.
     raise SystemExit(130) from None

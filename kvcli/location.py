@@ -37,18 +37,24 @@ def locate(store: str | None = None, profile: str | None = None, environ: Mappin
     return Location(os.path.join(_base(environ, "XDG_DATA_HOME", ".local/share"), "kvcli", "default"), "default")
 
 
-def cache_max_size(profile: str | None = None, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
-    """Give the cap of caches as somebody wrote it, and where: KVCLI_CACHE_MAX_SIZE, then the config file's cache_max_size.
+def setting(name: str, profile: str | None = None, environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """Give a setting as somebody wrote it, and where: in KVCLI_NAME, then in the config file. None: nowhere.
 
     Raises NoSuchStore for an unknown profile, MalformedData for a broken config file.
     """
-    if environ.get("KVCLI_CACHE_MAX_SIZE"):
-        return environ["KVCLI_CACHE_MAX_SIZE"], "KVCLI_CACHE_MAX_SIZE"
+    variable = f"KVCLI_{name.upper()}"
+    if environ.get(variable):
+        return environ[variable], variable
     config = _config(environ)
     if profile is None and not os.path.exists(config):
         return None
-    found = _configured(config, profile, "cache_max_size") or _configured(config, None, "cache_max_size")
-    return None if found is None else (found, f"cache_max_size in {config}")
+    found = _configured(config, profile, name) or _configured(config, None, name)
+    return None if found is None else (found, f"{name} in {config}")
+
+
+def history_file(environ: Mapping[str, str] = os.environ) -> str:
+    """Give the file that keeps what was typed in the REPL."""
+    return os.path.join(_base(environ, "XDG_STATE_HOME", ".local/state"), "kvcli", "history")
 
 
 def _checked(store: str) -> str:

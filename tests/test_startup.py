@@ -13,7 +13,8 @@ import lmdb
 before = set(sys.modules)
 from kvcli.cli import entry
 words = sys.argv[1:]
-code = entry.run(entry.words())
+from kvcli.repl import interact
+code = entry.run(entry.words(), interact)
 print()
 print(*sorted(set(sys.modules) - before), file=sys.stdout)
 """
@@ -23,7 +24,7 @@ GET = {
     *("kvcli.engine", "kvcli.engine.connection", "kvcli.engine.environment", "kvcli.engine.files", "kvcli.engine.gate"),
     *("kvcli.engine.opening", "kvcli.engine.transaction"),
     *("kvcli.commands", "kvcli.commands.context", "kvcli.commands.get"),
-    *("kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output"),
+    *("kvcli.repl", "kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output"),
 }
 # What a get loads besides: parts of the interpreter, and what lmdb loads when it opens.
 GET_OTHERS = {"__future__", "errno", "itertools", "lmdb._envid"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from kvcli.cli import caching, data, keys, places  # Each module declares its commands when it is loaded.
@@ -12,13 +14,13 @@ from kvcli.errors import InvalidArgument
 __all__ = ["app", "caching", "data", "keys", "places", "understand"]
 
 
-def understand(words: list[str]) -> Invocation | int:
+def understand(words: list[str], name: str = "kvcli", grammar: Any = app) -> Invocation | int:
     """Parse words as Typer does; an exit code where it has done all there was to do. Raises InvalidArgument."""
     try:
-        answer = app(args=words, prog_name="kvcli", standalone_mode=False)
+        answer = grammar(args=words, prog_name=name, standalone_mode=False)
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except UsageError as error:
-        path = error.ctx.command_path if error.ctx is not None else "kvcli"
-        raise InvalidArgument(f"{error.format_message().rstrip('.')} (see {path} --help)") from error
+        path = error.ctx.command_path if error.ctx is not None else name
+        raise InvalidArgument(f"{error.format_message().rstrip('.')} (see {f'{path} --help'.strip()})") from error
     return answer if isinstance(answer, Invocation) else int(answer or 0)

@@ -7,18 +7,21 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from kvcli.cli.output import Output
     from kvcli.commands import Invocation
 
+    Interact = Callable[[Invocation], int]
+
 INTERRUPTED, PIPE_CLOSED, NOT_WRITTEN = 130, 141, 74
 
 
-def main() -> NoReturn:
+def main(interact: Interact | None = None) -> NoReturn:
     """Run the command line of this process, and end the process with its exit code."""
     try:
-        code = flushed(run(words()))
+        code = flushed(run(words(), interact))
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # Typer's own way to say that nobody reads its help.
@@ -51,15 +54,29 @@ def words() -> list[str]:
     return [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]]
 
 
-def run(words: list[str]) -> int:
-    """Run one command line and give its exit code."""
+def run(words: list[str], interact: Interact | None = None) -> int:
+    """Run one command line and give its exit code; `interact` is the REPL, which is another room's."""
     from kvcli.cli.output import Output
-    from kvcli.errors import Full, KvError, NoSuchFile
 
     output = Output(json="--json" in words)  # Until the words are understood, this decides how to complain.
+    return guarded(output, lambda: _run(words, output, interact))
+
+
+def _run(words: list[str], output: Output, interact: Interact | None) -> int:
+    invocation = understand(words)
+    if isinstance(invocation, int):
+        return invocation
+    if invocation.command == "repl" and interact is not None:
+        return interact(invocation)
+    return execute(invocation, output)
+
+
+def guarded(output: Output, work: Callable[[], int]) -> int:
+    """Do some work and give its exit code; what it raises is told in one line. Ctrl-C and a reader that left are raised."""
+    from kvcli.errors import Full, KvError, NoSuchFile
+
     try:
-        invocation = understand(words)
-        return invocation if isinstance(invocation, int) else execute(invocation, output)
+        return work()
     except KvError as error:
         return output.complain(error)
     except (KeyboardInterrupt, BrokenPipeError):
@@ -76,8 +93,11 @@ def run(words: list[str]) -> int:
         return output.complain_of_bug(error)
 
 
-def understand(words: list[str]) -> Invocation | int:
-    """Parse words, by the express lane or by Typer; an exit code where there is nothing to run (help)."""
+def understand(words: list[str], name: str = "kvcli") -> Invocation | int:
+    """Parse words, by the express lane or by Typer; an exit code where there is nothing to run (help).
+
+    `name` is what the commands stand behind. Raises InvalidArgument.
+    """
     from kvcli.cli import lane
 
     invocation = lane.parse(words)
@@ -85,7 +105,7 @@ def understand(words: list[str]) -> Invocation | int:
         return invocation
     from kvcli.cli.app import understand as understand_fully
 
-    return understand_fully(words)
+    return understand_fully(words, name)
 
 
 def execute(invocation: Invocation, output: Output) -> int:

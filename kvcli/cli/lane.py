@@ -6,6 +6,7 @@ and all usage errors. tests/test_lane.py shows that what the lane accepts, Typer
 
 from __future__ import annotations
 
+from kvcli.cli import is_interactive
 from kvcli.commands import Invocation
 
 TTL = {"--ttl": "ttl", "--max-size": "max_size"}
@@ -23,6 +24,7 @@ HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
         {"--prefix": "prefix", "--start": "start", "--end": "end", "--cursor": "cursor", "--limit": "limit"},
         {"--reverse": "reverse", "--values": "values", "-0": "null", "--null": "null"},
     ),
+    "repl": (("file",), 0, {}, {}),
     "cache get": (("key",), 1, {}, {"--raw": "raw"}),
     "cache set": (("key", "value"), 2, TTL, {}),
     "cache exists": (("key",), 1, {}, {}),
@@ -46,6 +48,8 @@ SHARED_FLAGS = {"--json": "json", "--read-only": "read_only"}
 
 def parse(words: list[str]) -> Invocation | None:
     """Understand the words of a command line, or decline."""
+    if not words and is_interactive():
+        return Invocation("repl", {}, {})
     for at, word in enumerate(words):
         is_value = at and words[at - 1] in SHARED
         if not is_value and not word.startswith("-"):

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import BinaryIO, TextIO
+    from typing import Any, BinaryIO, TextIO
 
     from kvcli.commands import Answer
 
@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 class Output:
     """The three standard streams of one run."""
 
-    def __init__(self, *, json: bool = False) -> None:
-        """Look which streams are terminals."""
+    def __init__(self, *, json: bool = False, stdout: TextIO | BinaryIO | None = None) -> None:
+        """Look which streams are terminals; `stdout` stands in for that of the process."""
         self.json = json
-        self.terminal = sys.stdout is not None and sys.stdout.isatty()
+        self.stdout = stdout or sys.stdout
+        self.terminal = _is_terminal(self.stdout)
+        self.prefix = "kvcli: "  # Before what is told to a person.
+        self.tells_answers = self.terminal and _is_terminal(sys.stderr)  # A script reads the exit code instead.
         self._warned = False
 
     def show(self, answer: Answer) -> int:
@@ -57,11 +60,9 @@ class Output:
 
             # A path may hold bytes that are no UTF-8; the message stays a message all the same.
             message = str(error).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            self._tell(
-                json_line({"error": {"code": error.code, "message": message}}, ascii_only=True).decode().rstrip()
-            )
-        elif not error.is_answer or (self.terminal and _is_terminal(sys.stderr)):
-            self._tell(f"kvcli: {error}")
+            self.tell(json_line({"error": {"code": error.code, "message": message}}, ascii_only=True).decode().rstrip())
+        elif not error.is_answer or self.tells_answers:
+            self.tell(f"{self.prefix}{error}")
 
     def complain_of_bug(self, error: Exception) -> int:
         """Print one line about an exception that nobody expected."""
@@ -79,7 +80,7 @@ class Output:
                 from kvcli.cli.encoding import json_line
 
                 text = json_line({"warning": {"message": text}}, ascii_only=True).decode().rstrip()
-            self._tell(text if self.json else f"kvcli: {text}")
+            self.tell(text if self.json else f"{self.prefix}{text}")
         except OSError:
             pass
 
@@ -98,10 +99,13 @@ class Output:
         elif record.plain is not None and record.output is None:
             self._write(self._plain(record, record.plain))
         if record.note is not None and not self.json:
-            self._tell(record.note)
+            self._show_note(record.note)
         if record.error is not None:
             self.complain(record.error)
         return record.exit_code
+
+    def _show_note(self, note: str) -> None:
+        self.tell(note)
 
     def _plain(self, record: Record, plain: bytes) -> bytes:
         if not self.terminal:
@@ -143,7 +147,7 @@ class Output:
         for stream, piece in replay.pieces:
             if stream not in failures:
                 try:
-                    write_through(sys.stdout if stream == 1 else sys.stderr, self._shown(replay, piece))
+                    write_through(self.stdout if stream == 1 else sys.stderr, self._shown(replay, piece))
                 except OSError as error:
                     failures[stream] = error
             if 1 in failures and not replay.is_awaited:
@@ -188,7 +192,7 @@ class Output:
 
             self._write(json_line({"cursor": cursor}, ascii_only=True))
         elif cursor is not None:
-            self._tell(f"more: --cursor {cursor}" if _is_terminal(sys.stderr) else cursor)
+            self.tell(f"more: --cursor {cursor}" if _is_terminal(sys.stderr) else cursor)
 
     def _show_table(self, table: Table) -> int:
         if self.json:
@@ -198,15 +202,16 @@ class Output:
         elif self.terminal:
             from kvcli.cli.screen import print_table
 
-            print_table(table)
+            print_table(table, self.stdout)  # type: ignore[arg-type] # A terminal is a text stream.
         else:
             self._write(b"".join(line + b"\n" for line in _tabbed(table)))
         return 0
 
     def _write(self, data: bytes) -> None:
-        write_through(sys.stdout, data)
+        write_through(self.stdout, data)
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Print a line on stderr."""
         if sys.stderr is None:
             return
         from kvcli.cli.screen import escape_line
@@ -225,14 +230,15 @@ class Output:
         import traceback
 
         for line in "".join(traceback.format_exception(error)).splitlines():
-            self._tell(line)
+            self.tell(line)
 
 
-def write_through(stream: TextIO | None, data: bytes) -> None:
+def write_through(stream: TextIO | BinaryIO | None, data: bytes) -> None:
     """Write to the file itself: a buffer is one more place where bytes can get stuck, and with -u there is none anyway."""
     if stream is None:
         raise OSError(errno.EBADF, "an output is closed", "output")
-    file = getattr(stream.buffer, "raw", stream.buffer)
+    buffer: Any = getattr(stream, "buffer", stream)
+    file: BinaryIO = getattr(buffer, "raw", buffer)
     rest = memoryview(data)
     while rest:
         written = file.write(rest)  # May be a part, and None where a pipe that does not block is full.

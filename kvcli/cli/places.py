@@ -63,3 +63,23 @@ def stat_bucket(name: Annotated[str | None, typer.Argument(metavar="[NAME]", sho
       kvcli bucket stat users --json
 
     """
+
+
+@declare(app, "repl", writing=True)
+def repl(
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE|-]", help="Run the lines of FILE, and end.", show_default=False)
+    ] = "-",
+) -> None:
+    """Type commands and see what they do, with completion, history and transactions.
+
+    Examples:
+      kvcli repl
+      kvcli repl --bucket users --read-only
+      kvcli repl < script
+      kvcli repl setup.kv
+
+    Where stdin is no terminal, or a FILE is named, it runs the lines, prints data only, and stops at the first error, with
+    its exit code.
+
+    """

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import kvcli
+from kvcli.cli import is_interactive
 from kvcli.cli.grammar import (
     WRITING,
     Adopt,
@@ -23,6 +24,7 @@ from kvcli.cli.grammar import (
     help_of,
     said,
 )
+from kvcli.commands import Invocation
 
 UsageError: Any = typer.BadParameter.__bases__[0]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -70,7 +72,7 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-) -> None:
+) -> Invocation | None:
     """Keep keys and values in a folder.
 
     Examples:
@@ -78,7 +80,9 @@ def root(
       kvcli get greeting
       kvcli incr visits
       kvcli list --prefix user:
+      kvcli
 
+    Without a command, on a terminal, it is a REPL, as with `kvcli repl`.
     The options below may also stand after the command.
 
     """
@@ -86,7 +90,10 @@ def root(
     values = (store, profile, bucket, json, read_only, lock_timeout, create, adopt, durability)
     ctx.obj = said(dict(zip(WRITING, values, strict=True)))
     if ctx.invoked_subcommand is None:
-        raise UsageError("Missing command", ctx=ctx)
+        if not is_interactive():
+            raise UsageError("Missing command", ctx=ctx)
+        return Invocation("repl", {}, ctx.obj)
+    return None
 
 
 root.__doc__ = help_of(root)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from kvcli.commands import Listing, Table
 
@@ -43,8 +44,8 @@ def escape_page(page: list[tuple[bytes, bytes | None]], _listing: Listing, _term
     return ("\n".join(lines) + "\n").encode("utf-8")
 
 
-def print_table(table: Table) -> None:
-    """Print a table, in colour where the terminal and its user want that."""
+def print_table(table: Table, file: TextIO) -> None:
+    """Print a table to a terminal, in colour where its user wants that."""
     from rich import box
     from rich.console import Console
     from rich.table import Column
@@ -60,7 +61,7 @@ def print_table(table: Table) -> None:
         grid = RichTable(*[Column(name, overflow="fold") for name in names], box=box.SIMPLE_HEAD)
         for row in table.rows:
             grid.add_row(*[Text(_cell(row[name]), justify="left" if name == "bucket" else "right") for name in names])
-    Console(file=sys.stdout, highlight=False, soft_wrap=False).print(grid)
+    Console(file=file, highlight=False, soft_wrap=False).print(grid)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import sys
 
 from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, connect, create, exists, open_shelf
 from kvcli.errors import InvalidArgument, MalformedData, NoSuchStore, ReadOnly
-from kvcli.location import Location, cache_max_size, locate
+from kvcli.location import Location, locate, setting
 from kvcli.store import DEFAULT, Bucket, Store, bucket_name, key_bytes, new_bucket_name
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kvcli.cache import Cache
     from kvcli.engine import Engine
+    from kvcli.engine.draft import Draft
 
 
 class Context:
@@ -34,10 +35,14 @@ class Context:
         durability: str = "full",
         adopt: bool = False,
         create: bool = False,
+        stdin: bool = True,
         confirm: Callable[[str], bool] | None = None,
         warn: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """Take the settings; nothing is opened yet. `warn` tells a person what went wrong and was got over."""
+        """Take the settings; nothing is opened yet. Without `stdin`, what comes from there is not for commands.
+
+        `warn` tells a person what went wrong and was got over.
+        """
         self._chosen = (store, profile)
         self._bucket = bucket
         self.warn = warn
@@ -47,6 +52,7 @@ class Context:
         self.durability = durability
         self.adopt = adopt
         self.create = create
+        self._stdin = stdin
         self._confirm = confirm
         self._location: Location | None = None
         self._store: Store | None = None
@@ -98,6 +104,11 @@ class Context:
         self._writable = engine is not None
         return self._keep(engine or self._void())
 
+    def plan(self, draft: Draft) -> None:
+        """Let commands work on a draft of the store, which is somebody else's."""
+        self._keep(draft)
+        self._writable = True
+
     def bucket_to_read(self) -> Bucket:
         """Open the bucket read-only."""
         return Bucket(self.store_to_read(), bucket_name(self.bucket_name))
@@ -134,7 +145,7 @@ class Context:
         def cap() -> int:
             if said is not None:
                 return said
-            written = cache_max_size(self._chosen[1])
+            written = setting("cache_max_size", self._chosen[1])
             try:
                 return CACHE_BYTES if written is None else checked_size(size(*written))
             except InvalidArgument as error:
@@ -163,6 +174,8 @@ class Context:
 
     def stdin(self) -> BinaryIO:
         """Give standard input; only `-` and batch read it."""
+        if not self._stdin:
+            raise InvalidArgument("stdin is the script here: name a file, or run the script as kvcli repl FILE")
         if sys.stdin is None:
             raise OSError(errno.EBADF, "stdin is closed", "stdin")
         return sys.stdin.buffer

@@ -1,0 +1,48 @@
+"""Prefixes: what a key may go on with, as somebody types it: keys, and where they are many, groups of them at : and /."""
+
+from __future__ import annotations
+
+from kvcli.engine.transaction import Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvcli.engine.transaction import Snapshot
+    from kvcli.store import Bucket
+
+SEPARATORS = b":/"
+UNGROUPED_MAX = 40  # So few keys are shown as they are.
+CANDIDATES_MAX = 100
+
+
+def candidates(bucket: Bucket, prefix: bytes) -> list[bytes]:
+    """Give the keys that start with `prefix`, in order, at most a hundred; a group of them is its prefix alone.
+
+    A group ends with its separator and holds two keys or more. It costs a few steps of a cursor for each candidate,
+    however many keys there are.
+    """
+    return bucket.store.read(lambda snapshot: _candidates(snapshot, bucket.name, prefix))
+
+
+def _candidates(snapshot: Snapshot, bucket: bytes, prefix: bytes) -> list[bytes]:
+    span = Span.starting(prefix)
+    keys = snapshot.keys(bucket, span, UNGROUPED_MAX + 1)
+    if len(keys) <= UNGROUPED_MAX:
+        return keys
+    found: list[bytes] = []
+    while keys and len(found) < CANDIDATES_MAX:
+        group = _group(keys[0], prefix)
+        members = snapshot.keys(bucket, Span.starting(group), 2) if group is not None else []
+        if group is None or len(members) < 2:
+            found.append(keys[0])
+            span = span.after(keys[0])
+        else:
+            found.append(group)
+            span = Span(Span.starting(group).high or b"", span.high)
+        keys = snapshot.keys(bucket, span, 1)
+    return found
+
+
+def _group(key: bytes, prefix: bytes) -> bytes | None:
+    """Give what the key has in common with its group: all up to the next separator after the prefix."""
+    ends = [at for at in (key.find(bytes([each]), len(prefix)) for each in SEPARATORS) if at >= 0]
+    return key[: min(ends) + 1] if ends else None

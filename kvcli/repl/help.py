@@ -1,0 +1,82 @@
+"""Help: what there is, what a command does, and two topics of the REPL's own."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+from kvcli.errors import InvalidArgument
+from kvcli.repl import line
+from kvcli.repl.tree import Tree, tree
+
+GROUPS = {
+    "Keys": ("get", "set", "delete", "exists", "list", "incr", "cas", "edit", "watch"),
+    "Much at once": ("batch", "export", "import"),
+    "Buckets and the store": ("use", "bucket", "stat"),
+    "Cache": ("cache",),
+    "Transactions": ("begin", "commit", "rollback"),
+    "The session": ("format", "timing", "source", "help", "exit"),
+}
+KEYS = """\
+Tab               complete: commands, options, buckets, keys
+Right, End        take the grey suggestion
+Ctrl-R, Up, Down  look into the history
+Ctrl-C            drop the line, or stop the command that runs
+Ctrl-D            leave
+Ctrl-X Ctrl-E     edit the line in $VISUAL or $EDITOR
+F4                vi keys, or emacs keys again (KVCLI_EDITING_MODE=vi to begin with them)
+
+The history is kept without the values that were typed; a line that starts with a blank is not kept at all.
+"""
+WIDTH, WIDE = 11, 24
+
+
+def text(words: list[str]) -> str:
+    """Give the page for what was asked. Raises InvalidArgument for what is neither command nor topic."""
+    known = tree()
+    name = " ".join(words)
+    if not words:
+        return _overview(known)
+    if name == "syntax":
+        return (line.__doc__ or "").partition("\n\n")[2]
+    if name == "keys":
+        return KEYS
+    if name == "options":
+        return "".join([f"  {each.written:<{WIDE}} {each.help}\n" for each in known.root.options if each.is_shared])
+    if name in known.groups:
+        inner = known.inner_words(name)
+        return f"{known.groups[name]}\n\n" + "".join(f"  {name} {each:<{WIDTH}} {inner[each]}\n" for each in inner)
+    if name in known.commands:
+        return _page(known, name)
+    raise InvalidArgument(known.unknown(name))
+
+
+def _overview(known: Tree) -> str:
+    summaries = known.first_words()
+    placed = {name for names in GROUPS.values() for name in names} | {"quit"}
+    groups = {**GROUPS, "Others": tuple(name for name in summaries if name not in placed)}
+    parts = [
+        f"{title}\n" + "".join(f"  {name:<{WIDTH}} {summaries[name]}\n" for name in names if name in summaries)
+        for title, names in groups.items()
+        if names
+    ]
+    return (
+        "\n".join(parts)
+        + "\nhelp COMMAND tells more; so do help syntax and help keys. `get k | jq .` works, `list > file` too.\n"
+    )
+
+
+def _page(known: Tree, name: str) -> str:
+    """Let Typer write the page of a command, plain, and without the options that all commands have."""
+    syntax = known.commands[name]
+    command: Any = copy(syntax.parsed_by)
+    shared = {option.name for option in syntax.options if option.is_shared}
+    command.params = [each for each in command.params if each.name not in shared]
+    from typer.core import TyperCommand
+
+    context = command.context_class(command, info_name=name)
+    formatter = context.make_formatter()
+    TyperCommand.__mro__[1].format_help(command, context, formatter)  # type: ignore[attr-defined] # Not in boxes.
+    page: str = formatter.getvalue()
+    more = "\nOptions of all commands: help options.\n" if shared else ""
+    return page.replace("  kvcli ", "  ") + more

@@ -1,0 +1,123 @@
+"""Reading: what each word of a line is to the command it belongs to. Colours, hints, completion and history rest on it."""
+
+from __future__ import annotations
+
+from kvcli.repl.line import Line, Word
+from kvcli.repl.tree import Argument, Option, Syntax, Tree
+
+NAMES = ("kvcli", "kv")  # A line that was copied from a script starts with one.
+
+
+class Role:
+    """What a word is: a `kind`, and the option or argument that says more."""
+
+    __slots__ = ("argument", "kind", "option")
+
+    def __init__(self, kind: str, *, option: Option | None = None, argument: Argument | None = None) -> None:
+        """Kinds are command, group, option, value (of an option), argument, separator, wrong, and unknown (behind what is wrong)."""
+        self.kind = kind
+        self.option = option
+        self.argument = argument
+
+
+class Reading:
+    """A line, read as a command with its options and arguments, as far as it goes."""
+
+    def __init__(self, tree: Tree, line: Line) -> None:
+        """Read all words."""
+        self.tree = tree
+        self.line = line
+        self.syntax: Syntax | None = None
+        self.group: str | None = None
+        self.roles: list[Role] = []
+        self.said: set[str] = set()
+        self._arguments: list[Argument] = []
+        self._awaits: Option | None = None
+        self._is_closed = False  # After --, nothing is an option.
+        self._is_lost = False  # After a command that is none, nothing is known.
+        for word in line.words:
+            self.roles.append(self.role(word))
+
+    def role(self, word: Word) -> Role:
+        """Say what a word is that comes next, and take note of it."""
+        text = word.text
+        if self._awaits is not None:
+            awaited, self._awaits = self._awaits, None
+            return Role("value", option=awaited)
+        if self._is_option(text) and not word.is_quoted:
+            return self._option(text)
+        if self.syntax is not None:
+            return self._argument(self.syntax)
+        return Role("unknown") if self._is_lost else self._command(text)
+
+    def next_role(self) -> Role:
+        """Say what a word would be that nobody has begun yet."""
+        empty = Word(0)
+        if self.syntax is None and not self._is_lost and self._awaits is None:
+            return Role("command")
+        arguments, awaits, closed = list(self._arguments), self._awaits, self._is_closed
+        role = self.role(empty)
+        self._arguments, self._awaits, self._is_closed = arguments, awaits, closed
+        return role
+
+    def value_of(self, name: str) -> str | None:
+        """Give what the line says for an option, None where it says nothing."""
+        for word, role in zip(self.line.words, self.roles, strict=False):
+            if role.option is not None and role.option.name == name:
+                if role.kind == "value":
+                    return word.text
+                if "=" in word.text:
+                    return word.text.partition("=")[2]
+        return None
+
+    def missing(self) -> list[str]:
+        """Give what the command still needs."""
+        if self._awaits is not None:
+            return [self._awaits.metavar or ""]
+        if self.syntax is None:
+            return ["COMMAND"] if self.group is not None else []
+        return [each.metavar for each in self.syntax.arguments[len(self._arguments) :] if each.is_required]
+
+    def open_arguments(self) -> list[Argument]:
+        """Give the arguments that may still come."""
+        if self.syntax is None or self._awaits is not None:
+            return []
+        given = len(self._arguments)
+        rest = self.syntax.arguments[given:]
+        last = self.syntax.arguments[-1:] if given and not rest else []
+        return rest or [each for each in last if each.is_many]
+
+    def _is_option(self, text: str) -> bool:
+        if self._is_closed or len(text) < 2 or not text.startswith("-"):
+            return False
+        return not (self.syntax is not None and self.syntax.takes_numbers and text[1].isdigit())
+
+    def _option(self, text: str) -> Role:
+        if text == "--":
+            self._is_closed = True
+            return Role("separator")
+        option = (self.syntax or self.tree.root).option(text)
+        if option is None:
+            return Role("option" if text in {"--help", "-h"} else "wrong")
+        self.said.add(option.name)
+        if option.metavar is not None and "=" not in text:
+            self._awaits = option
+        return Role("option", option=option)
+
+    def _command(self, text: str) -> Role:
+        if self.group is None and text in NAMES and not self.roles:
+            return Role("separator")
+        if self.group is None and text in self.tree.groups:
+            self.group = text
+            return Role("group")
+        self.syntax = self.tree.commands.get(text if self.group is None else f"{self.group} {text}")
+        self._is_lost = self.syntax is None
+        return Role("wrong" if self._is_lost else "command")
+
+    def _argument(self, syntax: Syntax) -> Role:
+        open_ones = self.open_arguments()
+        if not open_ones:
+            return Role("wrong")
+        self._arguments.append(open_ones[0])
+        self._is_closed = self._is_closed or syntax.takes_command
+        return Role("argument", argument=open_ones[0])

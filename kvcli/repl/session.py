@@ -1,0 +1,251 @@
+"""Session: what stays between lines (the store, the bucket, the transaction, how to print), and the running of a line."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from kvcli.cli.entry import guarded, understand
+from kvcli.cli.output import Output
+from kvcli.commands import Invocation, Record, Replay
+from kvcli.commands import run as run_command
+from kvcli.commands.context import Context
+from kvcli.engine.draft import Draft
+from kvcli.errors import InvalidArgument, KvError, NoSuchKey
+from kvcli.repl.line import Line
+from kvcli.store import Bucket, bucket_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO, TypeVar
+
+    from kvcli.repl.tree import Tree
+
+    Seen = TypeVar("Seen")
+
+FORMATS = ("table", "json", "raw")
+NAMES = ("kvcli", "kv")
+HELP = ("--help", "-h")
+PLACES = {"store", "profile"}
+
+
+class Session:
+    """One REPL, with a person or with a script."""
+
+    def __init__(self, settings: dict[str, object]) -> None:
+        """Take what the command line said; nothing is opened yet."""
+        self.settings = dict(settings)
+        self.format = "json" if self.settings.pop("json", False) else "table"
+        chosen = self.settings.pop("bucket", None) or os.environ.get("KVCLI_BUCKET") or "default"
+        self.bucket = str(chosen)
+        self.timing = False
+        self.elapsed: float | None = None
+        self.is_over = False
+        self.is_interactive = False
+        self.reads_stdin = True  # False where the lines themselves come from there.
+        self.depth = 0
+        self.draft: Draft | None = None
+        self._owner: Context | None = None  # Of the store that the draft is over.
+        self._reader: Context | None = None  # For completion and the like.
+
+    @property
+    def path(self) -> str:
+        """Where the store is."""
+        return self.context().location.path
+
+    # Lines
+
+    def run(self, line: Line, output: Output) -> int:
+        """Run one line and give its exit code. Ctrl-C and a reader that left are raised."""
+        started = perf_counter()
+        self._forget_reader()  # Between lines, nothing is open.
+        try:
+            return guarded(output, lambda: self._run(line, output))
+        finally:
+            self.elapsed = perf_counter() - started
+
+    def _run(self, line: Line, output: Output) -> int:
+        words = line.texts()
+        if words and words[0] in NAMES:
+            words = words[1:]
+        if not words:
+            if line.tail is not None:
+                raise InvalidArgument("there is nothing to print: a command stands before | and >")
+            return 0
+        invocation = self._understand(words)
+        if isinstance(invocation, int):
+            return invocation
+        if line.tail is None:
+            return self._execute(invocation, output)
+        from kvcli.repl.pipe import into
+
+        return into(line.tail, self._variables(), lambda stdin: self._execute(invocation, self._piped(output, stdin)))
+
+    def _understand(self, words: list[str]) -> Invocation | int:
+        from kvcli.repl.tree import tree
+
+        known: Tree = tree()
+        before = words[: words.index("--")] if "--" in words else words
+        if set(before) & set(HELP):
+            return Invocation("help", {"words": [word for word in before if not word.startswith("-")]}, {})
+        if words[0] in known.own.commands:
+            invocation = known.understand_own(words)
+        elif not words[0].startswith("-") and words[0] not in known.first_words():
+            raise InvalidArgument(known.unknown(words[0]))
+        else:
+            invocation = understand(words, "")
+        if not isinstance(invocation, int) and invocation.command == "repl":
+            raise InvalidArgument("this is the REPL already: help tells what there is")
+        return invocation
+
+    def _execute(self, invocation: Invocation, output: Output) -> int:
+        settings = dict(invocation.settings)
+        output.json = self.format == "json" or bool(settings.pop("json", False))
+        own = getattr(self, f"_do_{invocation.command}", None)
+        if own is not None:
+            answer = own(**invocation.arguments)
+            output.json = False  # It is about the session, and no data.
+            return output.show(answer)
+        if self.draft is not None and PLACES & set(settings):
+            raise InvalidArgument("a transaction is open: commit or rollback before you turn to another store")
+        context = self.context(output, **settings)
+        try:
+            return output.show(run_command(invocation, context))
+        except NoSuchKey as error:
+            if self.is_interactive and output.terminal and "key" in invocation.arguments:
+                self._hint(error, context, str(invocation.arguments["key"]))
+            raise
+        finally:
+            context.close()
+
+    def context(self, output: Output | None = None, **settings: Any) -> Context:
+        """Give what a command runs in: the session's settings, and what its line says besides."""
+        whole: dict[str, Any] = {"bucket": self.bucket, **self.settings, **settings}
+        if PLACES & set(settings):
+            whole = {**{name: value for name, value in whole.items() if name not in PLACES}, **settings}
+            whole.setdefault("bucket", self.bucket)
+        if output is not None:
+            whole |= {"confirm": output.asker() if self.is_interactive else None, "warn": output.warn}
+        context = Context(**whole, stdin=self.reads_stdin)
+        if self.draft is not None:
+            context.plan(self.draft)
+        return context
+
+    def _hint(self, error: NoSuchKey, context: Context, key: str) -> None:
+        from kvcli.repl.neighbours import near
+
+        found = near(context.bucket_to_read(), key)
+        if found:
+            error.args = (f"{error}; near it: {', '.join(repr(each) for each in found)}",)
+
+    def _piped(self, output: Output, stdin: BinaryIO) -> Output:
+        piped = Output(stdout=stdin)
+        piped.prefix = output.prefix
+        return piped
+
+    def _variables(self) -> dict[str, str]:
+        """Give what makes a kvcli in a pipe use the same store and bucket."""
+        return {"KVCLI_STORE": os.path.abspath(self.path), "KVCLI_BUCKET": self.bucket}
+
+    # What is seen without a command
+
+    def look(self, work: Callable[[Bucket], Seen], bucket: str | None = None) -> Seen | None:
+        """Do some work on a bucket for the sake of whoever types; None where it cannot be had."""
+        try:
+            self._reader = self._reader or self.context()
+            if self.draft is not None:
+                self._reader.plan(self.draft)
+            return work(Bucket(self._reader.store_to_read(), bucket_name(bucket or self.bucket)))
+        except (KvError, OSError):
+            self._forget_reader()  # The store may be made, moved or replaced by the next time.
+            return None
+
+    def _forget_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    # The session's own commands
+
+    def _do_use(self, bucket: str) -> Record:
+        context = self.context(bucket=bucket)
+        try:
+            wanted = context.bucket_to_read()
+            wanted.store.read(lambda snapshot: snapshot.check(wanted.name))
+        finally:
+            context.close()
+        self.bucket = bucket
+        return Record({"bucket": bucket})
+
+    def _do_begin(self) -> Record:
+        if self.draft is not None:
+            raise InvalidArgument("a transaction is open already: commit or rollback ends it")
+        self._forget_reader()
+        owner = self.context()
+        try:
+            self.draft = Draft(owner.store_to_write().engine)
+        except BaseException:
+            owner.close()
+            raise
+        self._owner = owner
+        return Record({"begun": True})
+
+    def _do_commit(self) -> Record:
+        draft, owner = self._open_draft()
+        count = draft.commit(owner.lock_timeout)
+        self._end_draft()
+        record = Record({"committed": count})
+        record.note = f"{count} written" if self.is_interactive else None
+        return record
+
+    def _do_rollback(self) -> Record:
+        count = self._open_draft()[0].size
+        self._end_draft()
+        record = Record({"rolled_back": count})
+        record.note = f"{count} forgotten" if self.is_interactive else None
+        return record
+
+    def _do_format(self, how: str = "") -> Record:
+        if how and how not in FORMATS:
+            raise InvalidArgument(f"a format is one of {', '.join(FORMATS)}")
+        self.format = how or self.format
+        return Record({"format": self.format}, None if how else self.format.encode())
+
+    def _do_timing(self, state: str = "") -> Record:
+        if state not in {"", "on", "off"}:
+            raise InvalidArgument("timing is on or off")
+        self.timing = state == "on" if state else self.timing
+        return Record({"timing": self.timing}, None if state else (b"on" if self.timing else b"off"))
+
+    def _do_source(self, file: str) -> Replay:
+        from kvcli.repl.script import source
+
+        return Replay(iter(()), source(self, file))
+
+    def _do_help(self, words: list[str] | None = None) -> Record:
+        from kvcli.repl.help import text
+
+        page = text(words or [])
+        return Record({"help": page}, page.rstrip("\n").encode())
+
+    def _do_exit(self) -> Record:
+        self.is_over = True
+        return Record({"over": True})
+
+    _do_quit = _do_exit
+
+    def _open_draft(self) -> tuple[Draft, Context]:
+        if self.draft is None or self._owner is None:
+            raise InvalidArgument("no transaction is open: begin opens one")
+        return self.draft, self._owner
+
+    def _end_draft(self) -> None:
+        owner, self._owner, self.draft = self._owner, None, None
+        self._forget_reader()
+        if owner is not None:
+            owner.close()
+
+    def close(self) -> None:
+        """Close what was opened; a transaction is forgotten."""
+        self._end_draft()

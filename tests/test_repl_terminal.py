@@ -1,0 +1,278 @@
+"""The REPL on a real terminal: keys, interrupts, leaving, and terminals that can do little."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from kvcli.store import Store
+from tests.processes import hold_lock, release
+from tests.terminal import CTRL_C, CTRL_D, TAB, Terminal, repl
+
+KEYS = 200_000
+
+
+@pytest.fixture
+def many(path: str) -> str:
+    """A store with very many keys."""
+    with Store(path) as store:
+        pairs = [(b"k%06d" % number, b"v" * 100) for number in range(KEYS)]
+        store.write(lambda update: update.put_many(b"default", pairs, lambda _: None))
+    return path
+
+
+def alive(terminal: Terminal) -> None:
+    """Look whether the session still answers."""
+    terminal.enter("exists alive --json")
+    terminal.until('{"key":"alive","exists":false}')
+    terminal.ready()
+
+
+def test_interrupt_stops_a_long_list(many: str) -> None:
+    """Ctrl-C ends what runs, and the session goes on."""
+    with repl(many) as terminal:
+        terminal.enter("list --values --json --limit 1000000000")
+        terminal.until('"key":"k0')
+        terminal.press(CTRL_C)
+        terminal.until("interrupted")
+        alive(terminal)
+
+
+def test_interrupt_stops_waiting_for_the_lock(path: str) -> None:
+    """Ctrl-C leaves a write that waits for another process, at once; nothing is written, and later writes work."""
+    Store(path).close()
+    holder = hold_lock(path)
+    with repl(path, "--lock-timeout", "60") as terminal:
+        terminal.enter("set never 1")
+        time.sleep(0.5)
+        start = time.monotonic()
+        terminal.press(CTRL_C)
+        terminal.until("interrupted")
+        assert time.monotonic() - start < 5
+        terminal.ready()
+        release(holder)
+        terminal.enter("set later 1")
+        alive(terminal)
+        terminal.enter("list")
+        terminal.until("later")
+        terminal.enter("exists never --json")
+        terminal.until('"never","exists":false')
+
+
+def test_interrupt_ends_a_watch_and_a_pipe(path: str) -> None:
+    """So it does with what runs until it is stopped, here or in the shell."""
+    Store(path).close()
+    with repl(path) as terminal:
+        terminal.enter("watch")
+        time.sleep(0.5)
+        terminal.press(CTRL_C)
+        terminal.until("interrupted")
+        terminal.enter("list | sleep 60")
+        time.sleep(0.5)
+        terminal.press(CTRL_C)
+        alive(terminal)
+
+
+def test_interrupt_at_any_moment_ends_no_session(path: str) -> None:
+    """Ctrl-C again and again, at the prompt, while typing, between commands."""
+    Store(path).close()
+    with repl(path) as terminal:
+        for number in range(30):
+            terminal.press(f"set k{number} 1")
+            terminal.press("\r" if number % 3 else "")
+            time.sleep(0.01 * (number % 7))
+            terminal.press(CTRL_C)
+        time.sleep(0.5)
+        terminal.press(CTRL_C)
+        while terminal.read(0.3):
+            pass
+        alive(terminal)
+        assert b"Traceback" not in terminal.seen
+
+
+def test_question_can_be_interrupted(path: str) -> None:
+    """Ctrl-C at a question is a no."""
+    with Store(path) as store:
+        store.open("default").set("k", b"1")
+    with repl(path) as terminal:
+        terminal.enter("delete --prefix k")
+        terminal.until("[y/N]")
+        terminal.press(CTRL_C)
+        terminal.until("interrupted")
+        terminal.enter("get k")
+        terminal.until("\n1\n")
+
+
+def test_leaving_with_a_transaction_asks(path: str) -> None:
+    """Ctrl-D with changes that are not committed asks; no goes on, yes forgets them."""
+    with repl(path) as terminal:
+        terminal.enter("begin")
+        terminal.enter("set k 1")
+        terminal.until("[txn 1]>")
+        terminal.type(CTRL_D)
+        terminal.until("A transaction with 1 change is open. Leave, and forget it? [y/N]")
+        terminal.press("n\n")
+        terminal.ready()
+        terminal.press("exit\r")
+        terminal.until("exit", "[y/N]")
+        time.sleep(0.2)
+        terminal.press("y\n")
+        assert terminal.wait() == 0
+    with Store(path) as store:
+        assert store.open("default").list_keys().keys == []
+
+
+def test_interrupted_commit_can_be_tried_again(path: str) -> None:
+    """A commit that waits for the lock and is stopped leaves the transaction open."""
+    Store(path).close()
+    holder = hold_lock(path)
+    with repl(path, "--lock-timeout", "60") as terminal:
+        terminal.enter("begin")
+        terminal.enter("set k 1")
+        terminal.enter("commit")
+        time.sleep(0.5)
+        terminal.press(CTRL_C)
+        terminal.until("interrupted", "[txn 1]>")
+        release(holder)
+        terminal.enter("commit")
+        terminal.until("1 written")
+
+
+@pytest.mark.parametrize("term", ["dumb", "vt100", "linux", "xterm-256color", "unheard-of"])
+def test_every_terminal_works(path: str, term: str) -> None:
+    """With TERM=dumb there is no menu and no colour; everything that is typed works."""
+    with Store(path) as store:
+        store.open("default").set("k", b"value")
+    with repl(path, TERM=term) as terminal:
+        terminal.enter("get k")
+        terminal.until("\nvalue")
+        terminal.enter("gte k")
+        terminal.until("did you mean 'get'?")
+        terminal.ready()
+        time.sleep(0.5)  # A dumb prompt is shown before the terminal is told to pass every key on.
+        terminal.press(CTRL_D)
+        assert terminal.wait() == 0
+        assert term != "dumb" or b"\x1b[" not in terminal.seen
+
+
+def test_no_color_is_honoured(path: str) -> None:
+    """NO_COLOR: not one escape that colours."""
+    with Store(path) as store:
+        store.open("default").set("k", b'{"a":1}')
+    with repl(path, NO_COLOR="1") as terminal:
+        terminal.enter("get k")
+        terminal.until('"a": 1')
+        terminal.enter("nope")
+        terminal.until("no command 'nope'")
+        assert not [code for code in (b"[31m", b"[0;31m", b"[36m", b"[0;36m", b"[0;90m") if code in terminal.seen]
+
+
+def test_narrow_terminal_with_wide_keys(path: str) -> None:
+    """40 columns, keys in Chinese and emoji: they are listed, completed, and read."""
+    with Store(path) as store:
+        bucket = store.open("default")
+        for key in ("用户:1", "用户:2", "🙂 smile", "key with blanks"):
+            bucket.set(key, "值".encode() * 30)
+    with repl(path, columns=40, rows=20) as terminal:
+        terminal.until("default>")
+        terminal.type("get 用" + TAB + "1\r")
+        terminal.until("值" * 3)
+        terminal.type("get 🙂" + TAB)
+        terminal.until('"🙂 smile"')
+        terminal.type("\r")
+        terminal.type("get key" + TAB)
+        terminal.until('"key with blanks"')
+        terminal.type(CTRL_C)
+        terminal.enter("list --values")
+        terminal.until("用户:2", "…")
+
+
+def test_vi_keys(path: str) -> None:
+    """F4 changes to vi keys, KVCLI_EDITING_MODE begins with them."""
+    Store(path).close()
+    with repl(path, KVCLI_EDITING_MODE="vi") as terminal:
+        terminal.type("set k 1")
+        terminal.press("\x1b")
+        time.sleep(0.7)
+        terminal.press("0cwincr \x1b")
+        time.sleep(0.7)
+        terminal.until("incr k 1")
+        terminal.press("\r")
+        terminal.until("\n1\n")
+
+
+def test_pasted_lines_run_in_order_after_enter(path: str) -> None:
+    """Lines that are pasted stand in the prompt until Enter; those after a failure are not run."""
+    Store(path).close()
+    with repl(path) as terminal:
+        terminal.ready()
+        terminal.press("\x1b[200~set a 1\nset b x\nincr b\nset c 1\n\x1b[201~")
+        terminal.until("set c 1")
+        with Store(path) as store:
+            assert store.open("default").list_keys().keys == []
+        terminal.press("\r")
+        terminal.until("not a decimal integer")
+        with Store(path) as store:
+            assert store.open("default").list_keys().keys == ["a", "b"]
+
+
+def test_json_goes_on_over_lines(path: str) -> None:
+    """An open bracket asks for the next line; the value is what was typed."""
+    Store(path).close()
+    with repl(path) as terminal:
+        terminal.type('set doc {"a": [1,')
+        terminal.press("\r")
+        terminal.until("...")
+        terminal.press("2]}\r")
+        terminal.enter("get doc | od -An -c | tr -d ' \\n'")
+        terminal.until('{"a":[1,\\n2]}')
+
+
+def test_read_only_and_transaction_show_in_the_prompt(path: str) -> None:
+    """Nobody has to remember what they may do."""
+    Store(path).close()
+    with repl(path, "--read-only") as terminal:
+        terminal.until("read-only\n", "default [read-only]>")
+        terminal.enter("set k 1")
+        terminal.until("leave --read-only out")
+
+
+def test_store_that_is_not_there_yet(path: str) -> None:
+    """The greeting says so, nothing is made by looking, and the first set makes it."""
+    with repl(path) as terminal:
+        terminal.until("no store at")
+        terminal.type("get " + TAB + CTRL_C)
+        assert not os.path.exists(path)
+        terminal.enter("set k 1")
+        alive(terminal)
+        assert os.path.exists(path)
+
+
+def test_idle_session_pins_no_pages(path: str) -> None:
+    """While a REPL waits at its prompt, a transaction open and completions shown, the file of a busy store does not grow."""
+
+    def churn(store: Store) -> int:
+        for number in range(300):
+            store.open("default").set("churn", bytes([number % 256]) * 100_000)
+        return os.stat(os.path.join(path, "data.mdb")).st_size
+
+    with Store(path) as store:
+        store.open("default").set("key", b"1")
+        with repl(path) as terminal:
+            terminal.enter("begin")
+            terminal.enter("get key")
+            terminal.until("[txn 0]>")
+            terminal.type("get k" + TAB)
+            terminal.until("get key")
+            time.sleep(1)
+            sizes = [churn(store) for _ in range(3)]
+            assert len(set(sizes)) == 1
+            assert sizes[0] < 10 * 100_000
+
+
+def test_plain_kvcli_is_the_repl_on_a_terminal_only(path: str) -> None:
+    """`kvcli` alone is the REPL for a person; elsewhere it is a usage error (test_cli_keys)."""
+    with repl(path, "-b", "default") as terminal:
+        terminal.until("default>")
