@@ -38,7 +38,9 @@ class Screen(pyte.Screen):
 class Terminal:
     """One program and its screen."""
 
-    def __init__(self, *words: str, columns: int = 100, rows: int = 30, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *words: str, columns: int = 100, rows: int = 30, cwd: str = ROOT, env: dict[str, str] | None = None
+    ) -> None:
         """Start the program."""
         self._master, slave = pty.openpty()
         ioctl(slave, TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -49,7 +51,7 @@ class Terminal:
         self._is_fresh = True  # Nothing is typed in this line yet.
         self.child = subprocess.Popen(
             [sys.executable, "-c", LAUNCH, *words],
-            cwd=ROOT,
+            cwd=cwd,
             env={**os.environ, "TERM": "xterm-256color", **(env or {})},
             stdin=slave,
             stdout=slave,
@@ -110,6 +112,16 @@ class Terminal:
         self._stream.feed(data)
         return bool(data)
 
+    def drain(self) -> bytes:
+        """Give all that comes until the end, without drawing it."""
+        parts = []
+        try:
+            while data := os.read(self._master, 1 << 16):
+                parts.append(data)
+        except OSError:  # Linux says EIO when the other side is closed.
+            pass
+        return b"".join(parts)
+
     def wait(self, seconds: float = SECONDS) -> int:
         """Wait for the end and give the exit code."""
         end = time.monotonic() + seconds
@@ -135,10 +147,10 @@ class Terminal:
 
 
 @contextmanager
-def repl(path: str, *words: str, columns: int = 100, rows: int = 30, **env: str) -> Iterator[Terminal]:
+def repl(path: str, *words: str, columns: int = 100, rows: int = 30, cwd: str = ROOT, **env: str) -> Iterator[Terminal]:
     """Have a REPL on a terminal of its own, and wait for its prompt."""
     program = (sys.executable, "-m", "kvcli", *words)
-    terminal = Terminal(*program, columns=columns, rows=rows, env={"KVCLI_STORE": path, **env})
+    terminal = Terminal(*program, columns=columns, rows=rows, cwd=cwd, env={"KVCLI_STORE": path, **env})
     try:
         terminal.until(">")
         yield terminal

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from kvcli.errors import EXIT_CODES
+from tests.terminal import repl
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 END = "--- end of a command ---"
@@ -66,6 +67,18 @@ def test_tour_is_what_happens(shell_environment: dict[str, str]) -> None:
     )
     printed = ran.stdout.split(END + "\n")[:-1]
     assert list(zip([command for command, _ in blocks], printed, strict=True)) == blocks
+
+
+def test_session_is_what_is_seen(path: str, tmp_path: os.PathLike[str]) -> None:
+    """The session of the README, typed on a terminal, shows what stands there."""
+    environment = {"NO_COLOR": "1", "PYTHONPATH": ROOT, "HOME": str(tmp_path)}
+    with repl(path, columns=59, rows=60, cwd=str(tmp_path), **environment) as terminal:
+        for part in re.split(r"^(?=default)", block("repl"), flags=re.MULTILINE)[1:]:
+            prompt, _, rest = part.partition("> ")
+            typed, _, answer = rest.partition("\n")
+            terminal.until(prompt + ">")
+            terminal.enter(typed)
+            terminal.until(f"{typed}\n{answer.rstrip()}".rstrip())
 
 
 def test_main_job_prints_what_is_shown(shell_environment: dict[str, str]) -> None:

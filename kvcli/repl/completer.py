@@ -87,7 +87,11 @@ class KeyCompleter(Completer):
             text = as_text(key)
             is_group = key[-1:] in [bytes([each]) for each in SEPARATORS] and len(key) > len(raw)
             written = quoted(text)
-            yield f"-- {written}" if written.startswith("-") else written, text, "..." if is_group else ""
+            yield (
+                f"-- {written}" if written.startswith("-") and not reading.is_closed else written,
+                text,
+                "..." if is_group else "",
+            )
 
     def _buckets(self, start: str) -> Iterator[tuple[str, str, str]]:
         for name in self._session.look(lambda bucket: bucket.store.buckets()) or []:

@@ -45,17 +45,17 @@ class WordLexer(Lexer):
 def _colour(known: Tree, line: Line, styles: list[str]) -> None:
     reading = Reading(known, line)
     for word, role in zip(line.words, reading.roles, strict=True):
-        style = _style(known, line, word, role)
+        style = _style(reading, word, role)
         styles[word.start : word.end] = [style] * (word.end - word.start)
     if line.tail_at is not None:
         styles[line.tail_at : line.end] = ["class:shell"] * (line.end - line.tail_at)
 
 
-def _style(known: Tree, line: Line, word: Word, role: Role) -> str:
+def _style(reading: Reading, word: Word, role: Role) -> str:
     if word.fault is not None:
         return "class:wrong"
-    is_last = word.end == len(line.text)
-    if role.kind == "wrong" and is_last and any(name.startswith(word.text) for name in known.beginnings()):
+    is_last = word.end == len(reading.line.text) and reading.syntax is None
+    if role.kind == "wrong" and is_last and any(name.startswith(word.text) for name in reading.tree.beginnings()):
         return ""  # It may still become something.
     if role.kind in STYLES:
         return STYLES[role.kind]

@@ -33,7 +33,7 @@ class Reading:
         self.said: set[str] = set()
         self._arguments: list[Argument] = []
         self._awaits: Option | None = None
-        self._is_closed = False  # After --, nothing is an option.
+        self.is_closed = False  # After --, nothing is an option.
         self._is_lost = False  # After a command that is none, nothing is known.
         for word in line.words:
             self.roles.append(self.role(word))
@@ -55,9 +55,9 @@ class Reading:
         empty = Word(0)
         if self.syntax is None and not self._is_lost and self._awaits is None:
             return Role("command")
-        arguments, awaits, closed = list(self._arguments), self._awaits, self._is_closed
+        arguments, awaits, closed = list(self._arguments), self._awaits, self.is_closed
         role = self.role(empty)
-        self._arguments, self._awaits, self._is_closed = arguments, awaits, closed
+        self._arguments, self._awaits, self.is_closed = arguments, awaits, closed
         return role
 
     def value_of(self, name: str) -> str | None:
@@ -88,13 +88,13 @@ class Reading:
         return rest or [each for each in last if each.is_many]
 
     def _is_option(self, text: str) -> bool:
-        if self._is_closed or len(text) < 2 or not text.startswith("-"):
+        if self.is_closed or len(text) < 2 or not text.startswith("-"):
             return False
         return not (self.syntax is not None and self.syntax.takes_numbers and text[1].isdigit())
 
     def _option(self, text: str) -> Role:
         if text == "--":
-            self._is_closed = True
+            self.is_closed = True
             return Role("separator")
         option = (self.syntax or self.tree.root).option(text)
         if option is None:
@@ -119,5 +119,5 @@ class Reading:
         if not open_ones:
             return Role("wrong")
         self._arguments.append(open_ones[0])
-        self._is_closed = self._is_closed or syntax.takes_command
+        self.is_closed = self.is_closed or syntax.takes_command
         return Role("argument", argument=open_ones[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ class Session:
         self.draft: Draft | None = None
         self._owner: Context | None = None  # Of the store that the draft is over.
         self._reader: Context | None = None  # For completion and the like.
+        self._looking = Lock()  # That is done by a thread of prompt_toolkit's.
+        self._last: Context | None = None  # Of the line before, in a script.
 
     @property
     def path(self) -> str:
@@ -117,7 +120,16 @@ class Session:
                 self._hint(error, context, str(invocation.arguments["key"]))
             raise
         finally:
+            self._leave(context)
+
+    def _leave(self, context: Context) -> None:
+        """Close a context; that of a script's line when the next one is done, so that the store need not be opened again."""
+        if self.is_interactive:
             context.close()
+            return
+        before, self._last = self._last, context
+        if before is not None:
+            before.close()
 
     def context(self, output: Output | None = None, **settings: Any) -> Context:
         """Give what a command runs in: the session's settings, and what its line says besides."""
@@ -152,19 +164,23 @@ class Session:
 
     def look(self, work: Callable[[Bucket], Seen], bucket: str | None = None) -> Seen | None:
         """Do some work on a bucket for the sake of whoever types; None where it cannot be had."""
-        try:
-            self._reader = self._reader or self.context()
-            if self.draft is not None:
-                self._reader.plan(self.draft)
-            return work(Bucket(self._reader.store_to_read(), bucket_name(bucket or self.bucket)))
-        except (KvError, OSError):
-            self._forget_reader()  # The store may be made, moved or replaced by the next time.
-            return None
+        with self._looking:
+            try:
+                self._reader = self._reader or self.context()
+                if self.draft is not None:
+                    self._reader.plan(self.draft)
+                return work(Bucket(self._reader.store_to_read(), bucket_name(bucket or self.bucket)))
+            except (KvError, OSError):
+                return None
+            finally:
+                if self._reader is not None and not self._reader.is_open:
+                    self._reader = None  # The store may be there the next time.
 
     def _forget_reader(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
+        with self._looking:
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                reader.close()
 
     # The session's own commands
 
@@ -248,4 +264,6 @@ class Session:
 
     def close(self) -> None:
         """Close what was opened; a transaction is forgotten."""
+        if self._last is not None:
+            self._last.close()
         self._end_draft()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.bench import batch, cache, coprocess, one_shot, puts, writers
+from tests.bench import batch, cache, coprocess, one_shot, puts, repl, writers
 
 BENCHES = {
     "one-shot": one_shot.run,
@@ -12,6 +12,7 @@ BENCHES = {
     "cache": cache.run,
     "coprocess": coprocess.run,
     "puts": puts.run,
+    "repl": repl.run,
     "writers": writers.run,
 }
 

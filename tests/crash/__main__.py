@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.crash import kill_batch, kill_filler
+from tests.crash import hostile, kill_batch, kill_filler
 
 CAMPAIGNS: dict[str, Callable[[int, int], tuple[str, list[str]]]] = {
+    "hostile": hostile.campaign,
     "kill-batch": kill_batch.campaign,
     "kill-filler": kill_filler.campaign,
 }
@@ -25,7 +26,7 @@ def main() -> int:
     start = time.monotonic()
     counts, problems = CAMPAIGNS[chosen.name](chosen.seed, chosen.rounds)
     print(f"seed {chosen.seed}, {chosen.rounds} rounds, {counts}, {time.monotonic() - start:.0f} s")
-    print(f"{chosen.name}: {'; '.join(problems) if problems else 'nothing lost'}")
+    print(f"{chosen.name}: {'; '.join(problems) if problems else 'nothing wrong'}")
     return 1 if problems else 0
 
 
