@@ -13,7 +13,7 @@ from kvcli.atomics import Cas, increment, set_if, swap
 from kvcli.batch import delete_many, set_many
 from kvcli.engine.draft import Draft
 from kvcli.engine.transaction import Span
-from kvcli.errors import Conflict, InvalidArgument, NotAnInteger
+from kvcli.errors import CasFailed, Conflict, InvalidArgument, NotAnInteger
 from kvcli.store import Bucket, Store
 
 BUSY_SECONDS = 10.0
@@ -88,7 +88,7 @@ def test_change_of_what_was_touched_is_a_conflict(real: Bucket, touch: str) -> N
     work[touch]()
     plan.bucket.set("other", b"x")
     real.set("a", b"1")
-    with pytest.raises(Conflict, match="'a' changed meanwhile"):
+    with pytest.raises(Conflict, match="others wrote 'a' meanwhile"):
         plan.commit()
     assert (real.get("a"), real.get("other")) == (b"1", None)
 
@@ -123,6 +123,18 @@ def test_token_from_before_is_judged_at_the_commit(real: Bucket) -> None:
     swap(Cas.from_token(plan.bucket, "a", early), b"mine")
     with pytest.raises(Conflict):
         plan.commit()
+
+
+def test_swap_that_was_refused_is_nothing_to_depend_on(real: Bucket) -> None:
+    """A handle of another store is refused at once, and the commit does not mind."""
+    plan = Plan(real.store)
+    foreign = Cas.from_token(plan.bucket, "a", Cas.new(real, "a").token())
+    foreign.identity = bytes(reversed(foreign.identity))
+    with pytest.raises(CasFailed):
+        swap(foreign, b"mine")
+    plan.bucket.set("b", b"9")
+    plan.commit()
+    assert (real.get("a"), real.get("b")) == (b"1", b"9")
 
 
 def test_what_failed_left_nothing(real: Bucket) -> None:

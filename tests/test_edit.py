@@ -56,12 +56,25 @@ def test_unchanged_value_is_not_written(kvcli: Run, path: str) -> None:
         assert store.stat()["revision"] == before
 
 
-def test_failed_editor_changes_nothing(kvcli: Run, path: str) -> None:
-    """The exit code of the editor is passed on."""
+def test_failed_editor_changes_nothing(kvcli: Run, path: str, tmp_path: os.PathLike[str]) -> None:
+    """The exit code of the editor is passed on; what it wrote is kept in a file, and nothing where it wrote nothing."""
     with Store(path) as store:
         store.open("default").set("k", b"v")
-        assert kvcli("edit", "k", env={"EDITOR": EDITORS["fail"]}).returncode == 7
+        ran = kvcli("edit", "k", env={"EDITOR": EDITORS["fail"], "TMPDIR": str(tmp_path)})
+        assert (ran.returncode, b"what you wrote is in " in ran.stderr) == (7, True)
         assert store.open("default").get("k") == b"v"
+        left = os.listdir(tmp_path)
+        assert kvcli("edit", "k", env={"EDITOR": "false", "TMPDIR": str(tmp_path)}).returncode == 1
+        assert kvcli("edit", "k", env={"EDITOR": "rm", "TMPDIR": str(tmp_path)}).returncode == 66
+        assert os.listdir(tmp_path) == left
+
+
+def test_bucket_is_made_where_that_is_said(kvcli: Run, path: str) -> None:
+    """--create makes the bucket, and the store, before the editor opens."""
+    ran = kvcli("edit", "k", "-b", "new", "--create", env={"EDITOR": EDITORS["rewrite"]})
+    assert ran.returncode == 0
+    with Store(path) as store:
+        assert store.open("new").get("k") == b"new"
 
 
 def test_lost_edit_is_kept_in_a_file(kvcli: Run, path: str, tmp_path: os.PathLike[str]) -> None:

@@ -264,6 +264,15 @@ def test_history_file_is_private(monkeypatch: pytest.MonkeyPatch, tmp_path: os.P
     assert list(open_history().load_history_strings()) == ["set c", "get a"]
 
 
+def test_values_are_kept_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
+    """KVCLI_HISTORY_VALUES=1 keeps lines as they are, but for those that start with a blank."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    history = open_history(with_values=True)
+    history.append_string("set c value")
+    history.append_string(" set d value")
+    assert list(open_history().load_history_strings()) == ["set c value"]
+
+
 def test_history_without_a_file_is_one_of_the_session(
     monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]
 ) -> None:

@@ -135,7 +135,7 @@ def test_source_runs_a_file(kvcli: Run, tmp_path: os.PathLike[str]) -> None:
         file.write("\ufeffset a 1\r\nuse default\r\nincr a\r\nincr a x\r\n")
     ran = kvcli("repl", input=f"source {script}\nget a\n".encode())
     assert (ran.returncode, ran.stdout) == (2, b"2\n")
-    assert ran.stderr.startswith(f"kvcli: {script}: line 4: ".encode())
+    assert ran.stderr.startswith(f"kvcli: line 1: {script}: line 4: ".encode())
     with open(script, "w", encoding="utf-8") as file:
         file.write(f"source {script}\n")
     ran = kvcli("repl", input=f"source {script}\n".encode())
@@ -167,7 +167,7 @@ def test_conflict_of_a_transaction_is_exit_3(kvcli: Run, path: str) -> None:
     meddle = f"get other | '{sys.executable}' -m kvcli set k theirs"
     ran = kvcli("repl", input=f"set other x\nbegin\nset k mine\nset l mine\n{meddle}\ncommit\n".encode(), cwd=ROOT)
     assert ran.returncode == 3
-    assert b"line 6: 'k' changed meanwhile" in ran.stderr
+    assert b"line 6: others wrote 'k' meanwhile" in ran.stderr
     with Store(path) as store:
         bucket = store.open("default")
         assert (bucket.get("k"), bucket.get("l")) == (b"theirs", None)
@@ -194,3 +194,72 @@ def test_batch_and_export_work_in_a_transaction(kvcli: Run, tmp_path: os.PathLik
         b'{"op":"set","key":"b","value":"2"}',
         b"a\t1",
     ]
+
+
+def test_commands_do_not_eat_the_script(kvcli: Run, path: str) -> None:
+    """What kvcli runs has an empty stdin where that is the script, so that every line is run, and none in part."""
+    padding = b"#" * 5000 + b"\n"
+    script = b"set user:keep 1\ncache run -- cat\nset u:x 1\n" + padding + b"delete --yes --prefix u:x\nset tail 1\n"
+    ran = kvcli("repl", input=script)
+    assert (ran.returncode, ran.stdout) == (0, b"")
+    with Store(path) as store:
+        assert store.open("default").list_keys().keys == ["tail", "user:keep"]
+
+
+@pytest.mark.parametrize("bracket", ["{", "["])
+def test_open_bracket_loses_no_line(kvcli: Run, path: str, bracket: str) -> None:
+    """A bracket at the end of a line is JSON that goes on; what never closes is an error, and not a line less."""
+    ran = kvcli("repl", input=f"set q {bracket}\nset b 2\nlist\n".encode())
+    assert (ran.returncode, ran.stdout) == (2, b"")
+    assert b"line 1: a quote or a bracket is not closed" in ran.stderr
+    assert not os.path.exists(path)
+
+
+def test_backslash_joins_lines(kvcli: Run) -> None:
+    """At the end of a line it makes one line of two; at the end of the script it is an error."""
+    ran = kvcli("repl", input=b"set a \\\n  foo\nset b foo\\\nbar\nlist --values\n")
+    assert (ran.returncode, ran.stdout) == (0, b"a\tfoo\nb\tfoobar\n")
+    assert kvcli("repl", input=b"set a \\\n").returncode == 2
+
+
+def test_batch_that_nobody_reads_is_an_error(kvcli: Run, tmp_path: os.PathLike[str]) -> None:
+    """It has not done all, unlike a list that is cut short: the script stops, and no transaction takes the half."""
+    batch = os.path.join(tmp_path, "batch")
+    with open(batch, "w", encoding="utf-8") as file:
+        file.writelines(f'{{"op":"set","key":"k{number}","value":"1"}}\n' for number in range(100_000))
+    ran = kvcli("repl", input=f"set a 1\nbegin\nbatch {batch} | head -1\ncommit\n".encode())
+    assert ran.returncode == 141
+    assert kvcli("list").stdout == b"a\n"
+
+
+def test_windows_line_ends_are_no_part_of_a_shell_line(kvcli: Run, tmp_path: os.PathLike[str]) -> None:
+    """CRLF is a line end in front of the shell as well."""
+    copy = os.path.join(tmp_path, "copy")
+    assert kvcli("repl", input=f"set k v\r\nget k > {copy}\r\nget k | cat\r\n".encode()).stdout == b"v"
+    assert os.path.exists(copy)
+
+
+def test_everything_that_is_printed_goes_into_the_pipe(kvcli: Run, tmp_path: os.PathLike[str]) -> None:
+    """Lines of a file that is sourced, help, and the commands that kvcli runs."""
+    script = os.path.join(tmp_path, "s.kv")
+    with open(script, "w", encoding="utf-8") as file:
+        file.write("get k\n")
+    lines = f"set k v\nsource {script} | tr v w\nhelp keys | head -1 | cut -c1-3\ncache run -- echo hello | tr a-z A-Z\n"
+    assert kvcli("repl", input=lines.encode()).stdout == b"wTab\nHELLO\n"
+    ran = kvcli("repl", "--read-only", input=b"cache run -- echo hello | tr a-z A-Z\n")
+    assert ran.stdout == b"HELLO\n"
+
+
+def test_cache_has_no_bucket_to_refuse(kvcli: Run) -> None:
+    """The bucket that the session is in is not one that was said."""
+    script = b"bucket create b\nuse b\ncache set x 1\ncache get x\n"
+    assert kvcli("repl", input=script).stdout == b"1"
+    assert kvcli("repl", input=b"cache get x -b b\n").returncode == 2
+
+
+@pytest.mark.parametrize("line", [b"get nokey --json | cat\n", b"set --json\n", b"get k --jsno --json\n"])
+def test_json_of_a_line_is_for_its_errors_too(kvcli: Run, path: str, line: bytes) -> None:
+    """As on the command line, whatever went wrong."""
+    Store(path).close()
+    ran = kvcli("repl", input=line)
+    assert ran.stderr.startswith(b'{"error":{"code":')

@@ -84,6 +84,31 @@ def test_command_gets_the_event(bucket: Bucket, path: str) -> None:
         assert child.stdout.readline() == b"delete k \n"
 
 
+def test_key_that_no_variable_can_hold(bucket: Bucket, path: str) -> None:
+    """A key with a NUL is in KVCLI_KEY_B64, and the watch goes on."""
+    with watching(path, "--", "sh", "-c", 'echo "$KVCLI_KEY $KVCLI_KEY_B64"') as child:
+        bucket.set("x\0y", b"v")
+        assert child.stdout is not None
+        assert child.stdout.readline() == b" eAB5\n"
+        bucket.set("k", b"v")
+        assert child.stdout.readline() == b"k \n"
+
+
+def test_store_that_takes_its_place_is_watched(bucket: Bucket, path: str) -> None:
+    """Where the store was replaced, what differs is told, and what changes from then on."""
+    with Store(path + "2") as other:
+        other.open("default").set("other", b"2")
+    with watching(path, "--prefix", "o") as child:
+        assert bucket.get("old") == b"1"
+        os.rename(path, path + "1")
+        os.rename(path + "2", path)
+        told = {event["key"]: event["event"] for event in events(child, 2)}
+        assert told == {"old": "delete", "other": "set"}
+        with Store(path) as other:
+            other.open("default").set("o", b"3")
+        assert events(child, 1)[0]["key"] == "o"
+
+
 def test_interrupt_ends_it(bucket: Bucket, path: str) -> None:
     """Ctrl-C is exit code 130, without a word."""
     assert bucket.get("old") == b"1"

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from typing import Any, BinaryIO, TextIO
+    from typing import BinaryIO, TextIO
 
     from kvcli.commands import Answer
 
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 class Output:
     """The three standard streams of one run."""
 
-    def __init__(self, *, json: bool = False, stdout: TextIO | BinaryIO | None = None) -> None:
-        """Look which streams are terminals; `stdout` stands in for that of the process."""
+    def __init__(self, *, json: bool = False) -> None:
+        """Look which streams are terminals."""
         self.json = json
-        self.stdout = stdout or sys.stdout
-        self.terminal = _is_terminal(self.stdout)
+        self.terminal = _is_terminal(sys.stdout)
         self.prefix = "kvcli: "  # Before what is told to a person.
         self.tells_answers = self.terminal and _is_terminal(sys.stderr)  # A script reads the exit code instead.
         self._warned = False
@@ -147,7 +146,7 @@ class Output:
         for stream, piece in replay.pieces:
             if stream not in failures:
                 try:
-                    write_through(self.stdout if stream == 1 else sys.stderr, self._shown(replay, piece))
+                    write_through(sys.stdout if stream == 1 else sys.stderr, self._shown(replay, piece))
                 except OSError as error:
                     failures[stream] = error
             if 1 in failures and not replay.is_awaited:
@@ -202,13 +201,13 @@ class Output:
         elif self.terminal:
             from kvcli.cli.screen import print_table
 
-            print_table(table, self.stdout)  # type: ignore[arg-type] # A terminal is a text stream.
+            print_table(table, sys.stdout)
         else:
             self._write(b"".join(line + b"\n" for line in _tabbed(table)))
         return 0
 
     def _write(self, data: bytes) -> None:
-        write_through(self.stdout, data)
+        write_through(sys.stdout, data)
 
     def tell(self, text: str) -> None:
         """Print a line on stderr."""
@@ -233,12 +232,11 @@ class Output:
             self.tell(line)
 
 
-def write_through(stream: TextIO | BinaryIO | None, data: bytes) -> None:
+def write_through(stream: TextIO | None, data: bytes) -> None:
     """Write to the file itself: a buffer is one more place where bytes can get stuck, and with -u there is none anyway."""
     if stream is None:
         raise OSError(errno.EBADF, "an output is closed", "output")
-    buffer: Any = getattr(stream, "buffer", stream)
-    file: BinaryIO = getattr(buffer, "raw", buffer)
+    file = getattr(stream.buffer, "raw", stream.buffer)
     rest = memoryview(data)
     while rest:
         written = file.write(rest)  # May be a part, and None where a pipe that does not block is full.

@@ -71,7 +71,9 @@ def _lost(bucket: Bucket, error: CasFailed) -> Record:
 def _update(context: Context, key: str, command: list[str]) -> Record:
     if not command:
         raise InvalidArgument("name the command that makes the new value: kvcli cas KEY --update -- CMD...")
-    bucket = context.bucket_to_write(key, make=False)  # CMD may fail, and then nothing is made.
+    bucket = context.bucket_to_write(
+        key, make=context.create
+    )  # CMD may fail, and then nothing is made but what was asked for.
     cas, value = Cas.new_with_read(bucket, key)
     for attempt in range(1, UPDATES_MAX + 1):
         try:

@@ -27,7 +27,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a command, with `variables` added to its environment. Raises CommandFailed with 127 where there is none, with 126 where it cannot be run."""
     words = [word.encode("utf-8", "surrogateescape") for word in command]  # As they were typed, whatever the locale.
-    added = {os.fsencode(name): os.fsencode(value) for name, value in (variables or {}).items()}
+    added = {name.encode(): value.encode("utf-8", "surrogateescape") for name, value in (variables or {}).items()}
     try:
         return _start(words, added, streams)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -30,6 +30,7 @@ class Context:
         store: str | None = None,
         profile: str | None = None,
         bucket: str | None = None,
+        home: str | None = None,
         read_only: bool = False,
         lock_timeout: float = LOCK_TIMEOUT_SECONDS,
         durability: str = "full",
@@ -39,14 +40,14 @@ class Context:
         confirm: Callable[[str], bool] | None = None,
         warn: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """Take the settings; nothing is opened yet. Without `stdin`, what comes from there is not for commands.
+        """Take the settings; nothing is opened yet. `home` is the bucket where none is said. Without `stdin`, what comes from there is not for commands.
 
         `warn` tells a person what went wrong and was got over.
         """
         self._chosen = (store, profile)
         self._bucket = bucket
         self.warn = warn
-        self.bucket_name = bucket if bucket is not None else os.environ.get("KVCLI_BUCKET") or DEFAULT
+        self.bucket_name = bucket if bucket is not None else home or os.environ.get("KVCLI_BUCKET") or DEFAULT
         self.read_only = read_only
         self.lock_timeout = lock_timeout
         self.durability = durability

@@ -7,13 +7,14 @@ looks are one.
 from __future__ import annotations
 
 import time
+from binascii import b2a_base64
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from kvcli.commands import Stream
 from kvcli.commands.list import span_of
 from kvcli.engine.transaction import Span
-from kvcli.errors import InvalidArgument
+from kvcli.errors import InvalidArgument, StoreReplaced
 from kvcli.operations.answers import encode_lines, text
 
 if TYPE_CHECKING:
@@ -65,15 +66,16 @@ class Watched:
 
     def look(self) -> list[Event]:
         """Give what changed since the last look."""
-        store = self._context.store_to_read()
-        revision = int(store.stat()["revision"])
+        try:
+            revision = int(self._context.store_to_read().stat()["revision"])
+        except StoreReplaced:
+            revision = 0
         if revision == self._revision and revision:
             return []
         if not revision:
-            self._context.close()  # There is no store yet; it may be made at any time.
-            store = self._context.store_to_read()
+            self._context.close()  # There is no store yet, or another one now.
         bucket = self._context.bucket_to_read()
-        events, known = store.read(lambda snapshot: self._compare(snapshot, bucket.name))
+        events, known = bucket.store.read(lambda snapshot: self._compare(snapshot, bucket.name))
         self._known, self._revision = known, revision
         return events
 
@@ -105,11 +107,16 @@ def _told(event: Event) -> dict[str, object]:
     return {"event": kind, **text("key", key), **({} if value is None else text("value", value))}
 
 
+def _variable(key: bytes) -> dict[str, str]:
+    if b"\0" in key:  # No variable can hold that.
+        return {"KVCLI_KEY_B64": b2a_base64(key, newline=False).decode()}
+    return {"KVCLI_KEY": key.decode("utf-8", "surrogateescape")}
+
+
 def _run_each(watched: Watched, words: list[str]) -> Iterator[bytes]:
     from kvcli.commands.child import PIPE, start
 
     for events in watched.changes():
         for kind, key, value in events:
-            variables = {"KVCLI_EVENT": kind, "KVCLI_KEY": key.decode("utf-8", "surrogateescape")}
-            start(words, variables, stdin=PIPE).communicate(value or b"")
+            start(words, {"KVCLI_EVENT": kind, **_variable(key)}, stdin=PIPE).communicate(value or b"")
             yield b""

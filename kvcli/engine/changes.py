@@ -8,6 +8,8 @@ from kvcli.engine.transaction import PRIVATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kvcli.engine.transaction import Span
     from kvcli.engine.update import Update
 
@@ -15,25 +17,37 @@ if TYPE_CHECKING:
 class Changes:
     """Values by bucket and key; None where a key is to go."""
 
-    __slots__ = ("_order", "values")
+    __slots__ = ("_fresh", "_order", "values")
 
     def __init__(self) -> None:
         """Change nothing."""
         self.values: dict[bytes, dict[bytes, bytes | None]] = {}
         self._order: dict[bytes, list[bytes]] = {}
+        self._fresh: dict[bytes, list[bytes]] = {}  # Keys that came since they were put in order.
 
     def put(self, bucket: bytes, key: bytes, value: bytes | None) -> None:
         """Change one key."""
-        self.values.setdefault(bucket, {})[key] = value
-        self._order.pop(bucket, None)
+        changed = self.values.setdefault(bucket, {})
+        if key not in changed:
+            self._fresh.setdefault(bucket, []).append(key)
+        changed[key] = value
 
-    def within(self, bucket: bytes, span: Span) -> list[bytes]:
-        """Give the keys of a span that are changed."""
-        if bucket not in self._order:
-            self._order[bucket] = sorted(self.values.get(bucket, ()))
-        keys = self._order[bucket]
+    def take(self, others: Changes) -> None:
+        """Change what others change."""
+        for bucket, changed in others.values.items():
+            for key, value in changed.items():
+                self.put(bucket, key, value)
+
+    def within(self, bucket: bytes, span: Span) -> Iterator[bytes]:
+        """Give the keys of a span that are changed, in its order."""
+        keys = self._order.setdefault(bucket, [])
+        if fresh := self._fresh.pop(bucket, None):
+            keys += fresh
+            keys.sort()  # Which takes what is in order already as it is.
+        low = bisect_left(keys, span.low)
         high = len(keys) if span.high is None else bisect_left(keys, span.high)
-        return keys[bisect_left(keys, span.low) : high]
+        places = range(low, high)
+        return (keys[place] for place in (reversed(places) if span.reverse else places))
 
     def write(self, update: Update) -> None:
         """Write them all."""

@@ -7,6 +7,9 @@ Keys that were listed, and no more, are not noted: a list is a look around.
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import groupby, islice
+
 from kvcli.engine import Engine
 from kvcli.engine.changes import Changes
 from kvcli.engine.transaction import NO_IDENTITY, PAGE_BYTES_MAX, PRIVATE, Span
@@ -15,7 +18,7 @@ from kvcli.errors import Conflict, InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
     from kvcli.engine.transaction import Snapshot
@@ -54,14 +57,14 @@ class Draft(Engine):
         """Plan what `work` writes: all of it or, where it raises, nothing."""
         del lock_timeout, meanwhile  # There is no lock to wait for, and nothing to do while it is written.
 
-        def plan(snapshot: Snapshot) -> tuple[Answer, Changes]:
-            fresh = Changes()
-            return work(Layer(Layer(snapshot, self._changes, self._seen), fresh, {})), fresh
+        def plan(snapshot: Snapshot) -> tuple[Answer, Changes, Seen]:
+            fresh, seen = Changes(), dict[tuple[bytes, bytes, bytes], int]()
+            return work(Layer(Layer(snapshot, self._changes, seen), fresh, seen)), fresh, seen
 
-        answer, fresh = self._base.read(plan)
-        for bucket, changed in fresh.values.items():
-            for key, value in changed.items():
-                self._changes.put(bucket, key, value)
+        answer, fresh, seen = self._base.read(plan)
+        self._changes.take(fresh)
+        for name, revision in seen.items():
+            self._seen[name] = min(revision, self._seen.get(name, revision))
         return answer
 
     def commit(self, lock_timeout: float) -> int:
@@ -140,18 +143,11 @@ class Layer(Update):
 
     def keys(self, bucket: bytes, span: Span, count: int) -> list[bytes]:
         """See Snapshot.keys."""
-        changed = self._changes.values.get(bucket, {})
-        page: list[bytes] = []
-        while len(page) < count:
-            below = self._below.keys(bucket, span, count)
-            is_last = len(below) < count
-            near = span if is_last else _up_to(span, below[-1])
-            keys = {*below, *self._changes.within(bucket, near)}
-            page += sorted([key for key in keys if changed.get(key, b"") is not None], reverse=span.reverse)
-            if is_last:
-                break
-            span = span.after(below[-1])
-        return page[:count]
+        changed = self._changes.values.get(bucket)
+        if not changed:
+            return self._below.keys(bucket, span, count)
+        both = merge(self._keys_below(bucket, span, count), self._changes.within(bucket, span), reverse=span.reverse)
+        return list(islice((key for key, _ in groupby(both) if changed.get(key, b"") is not None), count))
 
     def items(self, bucket: bytes, span: Span, count: int) -> list[tuple[bytes, bytes]]:
         """See Snapshot.items."""
@@ -227,11 +223,13 @@ class Layer(Update):
 
     def note_seen(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> None:
         """Remember that the commit depends on what `key` was at a revision."""
-        if isinstance(self._below, Layer):
-            self._below.note_seen(bucket, key, identity, revision)
-        else:
-            known = self._seen.get((bucket, key, identity), revision)
-            self._seen[bucket, key, identity] = min(known, revision)
+        name = (bucket, key, identity)
+        self._seen[name] = min(revision, self._seen.get(name, revision))
+
+    def _keys_below(self, bucket: bytes, span: Span, count: int) -> Iterator[bytes]:
+        while page := self._below.keys(bucket, span, count):
+            yield from page
+            span = span.after(page[-1])
 
     def _change(self, bucket: bytes, key: bytes, value: bytes | None) -> None:
         self.check(bucket)
@@ -255,12 +253,7 @@ class Layer(Update):
         return below.look(bucket, keys, room) if isinstance(below, Layer) else below.get_many(bucket, keys, room)
 
 
-def _up_to(span: Span, key: bytes) -> Span:
-    """Give the part of a span that ends with `key`."""
-    return Span(key, span.high, True) if span.reverse else Span(span.low, key + b"\0")
-
-
 def _conflict(keys: list[bytes]) -> Conflict:
     names = ", ".join(repr(key.decode("utf-8", "backslashreplace")) for key in keys[:NAMED_MAX])
     more = f" and {len(keys) - NAMED_MAX} more" if len(keys) > NAMED_MAX else ""
-    return Conflict(f"{names}{more} changed meanwhile: nothing was written; roll back and begin again")
+    return Conflict(f"others wrote {names}{more} meanwhile: nothing was written; roll back and begin again")

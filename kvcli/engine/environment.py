@@ -185,13 +185,14 @@ class Environment:
         if os.getpid() != self.pid:
             raise Other("this store was opened before a fork: open it again in the child")
 
-    def _check_files(self) -> None:
+    def _check_files(self) -> os.stat_result:
         try:
             status = os.stat(self.files.data)
         except FileNotFoundError:
             status = None
         if status is None or (status.st_dev, status.st_ino) != self.file_id:
             raise StoreReplaced(f"{self.files.data} was replaced or removed while it was open: open it again")
+        return status
 
     def _adopt_map(self) -> None:
         try:
@@ -256,7 +257,7 @@ class Environment:
         return {
             "path": self.files.path,
             "format": self.format,
-            "bytes": os.stat(self.files.data).st_size,
+            "bytes": self._check_files().st_size,
             "map_bytes": info["map_size"],
             "revision": info["last_txnid"],
             "readers": info["num_readers"],

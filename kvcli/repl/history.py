@@ -21,7 +21,7 @@ VALUES = {("set", "value"), ("cache set", "value"), ("cas", "words"), ("cas", "e
 LOADED_MAX = 10_000
 
 
-def open_history() -> History:
+def open_history(*, with_values: bool = False) -> History:
     """Give the history of this user; where its file cannot be had, one that ends with the session."""
     path = history_file()
     try:
@@ -30,7 +30,7 @@ def open_history() -> History:
             os.fchmod(file.fileno(), 0o600)
     except OSError:
         return Discreet()
-    return Kept(path)
+    return Kept(path, with_values=with_values)
 
 
 class Discreet(InMemoryHistory):
@@ -44,6 +44,11 @@ class Discreet(InMemoryHistory):
 
 class Kept(FileHistory):
     """A history in a file. In this session lines come back whole, in the next one without their values."""
+
+    def __init__(self, path: str, *, with_values: bool) -> None:
+        """Keep the file; and the values as well, for who wants that."""
+        super().__init__(path)
+        self._with_values = with_values
 
     def append_string(self, string: str) -> None:
         """Keep a line."""
@@ -60,7 +65,7 @@ class Kept(FileHistory):
     def store_string(self, string: str) -> None:
         """Write down what may be known of a line."""
         for line in lines(string):
-            kept = without_values(line)
+            kept = line.text[line.start : line.end] if self._with_values else without_values(line)
             if kept:
                 try:
                     super().store_string(kept)

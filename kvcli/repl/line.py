@@ -3,7 +3,7 @@ r"""Lines: what is typed, as words, the way a shell splits them; and what is lef
     words          end at blanks; a line ends where its newline is in no quotes and no brackets
     'single'       as it stands
     "double"       with the escapes \n \t \r \e \0 \\ \" \xNN (a byte) and \u{N} (a character)
-    \c             outside of quotes: c itself
+    \c             outside of quotes: c itself; at the end of a line, it goes on in the next
     {...} [...]    JSON, as it stands, over as many lines as it takes
     | CMD, > FILE  the rest of the line goes to the shell, which gets what is printed on its stdin
     # ...          nothing, at the start of a line
@@ -13,6 +13,7 @@ Nothing else is special: $, *, & and ; are characters like others.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kvcli.cli.screen import escape_line
@@ -26,42 +27,56 @@ OPERATORS = "|>"
 PAIRS = {"{": "}", "[": "]"}
 JSON_STARTS = {"{": '"}', "[": '"{[]-0123456789tfn'}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "0": "\0", "\\": "\\", '"': '"', "'": "'", "$": "$", "`": "`"}
+ANY = re.compile(r".", re.DOTALL)
+PLAIN = re.compile(r"[^ \t\r\n|>'\"\\{\[]+")
+QUOTED = {"'": re.compile(r"[^']+"), '"': re.compile(r'[^"\\]+')}
+AFTER = re.compile(r"[ \t\r]*([^ \t\r\n])")
+CODE = re.compile(r"x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,8})\}")
 NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\e", "\0": "\\0", "\\": "\\\\", '"': '\\"'}
 
 
 class Word:
     """One word: its text, where it stands, and what is wrong with it."""
 
-    __slots__ = ("end", "fault", "is_quoted", "start", "text")
+    __slots__ = ("end", "fault", "is_quoted", "parts", "start")
 
     def __init__(self, start: int) -> None:
         """Begin a word."""
         self.start = self.end = start
-        self.text = ""
+        self.parts = bytearray()
         self.is_quoted = False
         self.fault: str | None = None
 
+    @property
+    def text(self) -> str:
+        """The word, as text; bytes that are no UTF-8 as everywhere in kvcli."""
+        return self.parts.decode("utf-8", "surrogateescape")
+
 
 class Line:
-    """One command: its words, and from `tail_at` on what the shell gets; incomplete while a quote or bracket is open."""
+    """One command: its words, and what the shell gets; incomplete while a quote or bracket is open.
 
-    __slots__ = ("end", "is_complete", "start", "tail_at", "text", "words")
+    It can be fed with more as long as it is incomplete, and reads nothing twice then.
+    """
 
-    def __init__(self, text: str, start: int) -> None:
-        """Begin a line."""
+    __slots__ = ("_brackets", "_continues", "_quote", "_word", "end", "start", "tail", "tail_at", "text", "words")
+
+    def __init__(self, text: str = "", start: int = 0) -> None:
+        """Begin a line that starts at a place of a text."""
         self.text = text
         self.start = self.end = start
         self.words: list[Word] = []
         self.tail_at: int | None = None
-        self.is_complete = True
+        self.tail: str | None = None
+        self._word: Word | None = None
+        self._quote = ""  # The quote that is open; inside of brackets, that of a string of JSON.
+        self._brackets: list[str] = []  # What closes the brackets that are open.
+        self._continues = False  # It ends with a backslash.
 
     @property
-    def tail(self) -> str | None:
-        """What the shell is to run, with what is printed on its stdin; None where nothing is said."""
-        if self.tail_at is None:
-            return None
-        tail = self.text[self.tail_at : self.end]
-        return tail[1:] if tail.startswith("|") else "cat " + tail
+    def is_complete(self) -> bool:
+        """Whether nothing is open."""
+        return not (self._quote or self._brackets or self._continues)
 
     def texts(self) -> list[str]:
         """Give the words. Raises InvalidArgument for one that is not well formed."""
@@ -71,6 +86,99 @@ class Line:
             if word.fault is not None:
                 raise InvalidArgument(word.fault)
         return [word.text for word in self.words]
+
+    def feed(self, text: str, at: int = 0) -> None:
+        """Read on, up to the newline that ends the line, or the end of the text."""
+        while at < len(text) and (self._quote or self._brackets or text[at] != "\n"):
+            at = self._step(text, at)
+        self._end_word(at)
+        self.end = at
+
+    def _step(self, text: str, at: int) -> int:
+        self._continues = False
+        if self._brackets:
+            return self._json(text, at)
+        if self._quote:
+            return self._quoted(text, at)
+        char = text[at]
+        if char in BLANK:
+            self._end_word(at)
+            return at + 1
+        if char in OPERATORS or (char == "#" and not self.words):
+            return self._leave_to_shell(text, at)
+        if char == "\\" and text[at + 1 : at + 2] in {"", "\n"}:
+            self._continues = True
+            return min(at + 2, len(text))
+        return self._plain(text, at)
+
+    def _plain(self, text: str, at: int) -> int:
+        char, word = text[at], self._begin_word(at)
+        if char in "'\"":
+            word.is_quoted, self._quote = True, char
+            return at + 1
+        if char == "\\":
+            word.parts += _bytes(text[at + 1])
+            return at + 2
+        if char in PAIRS and at == word.start and is_json(text, at):
+            self._brackets = [PAIRS[char]]
+            word.parts += _bytes(char)
+            return at + 1
+        return self._take(PLAIN, text, at) or self._take(ANY, text, at)
+
+    def _quoted(self, text: str, at: int) -> int:
+        word = self._begin_word(at)
+        if text[at] == self._quote:
+            self._quote = ""
+            return at + 1
+        if text[at] == "\\" and self._quote == '"':
+            return _escape(word, text, at + 1)
+        return self._take(QUOTED[self._quote], text, at) or self._take(ANY, text, at)
+
+    def _json(self, text: str, at: int) -> int:
+        char, word = text[at], self._begin_word(at)
+        if self._quote:
+            self._quote = "" if char == '"' else '"'
+            if char == "\\":
+                word.parts += _bytes(text[at : at + 2])
+                return at + 2
+        elif char == '"':
+            self._quote = char
+        elif char in PAIRS:
+            self._brackets.append(PAIRS[char])
+        elif char == self._brackets[-1]:
+            self._brackets.pop()
+        run = QUOTED['"'] if self._quote and char != '"' else ANY
+        return self._take(run, text, at)
+
+    def _take(self, run: re.Pattern[str], text: str, at: int) -> int:
+        """Take as many characters as a pattern allows; gives where they end, or 0."""
+        found = run.match(text, at)
+        if found is None:
+            return 0
+        self._begin_word(at).parts.extend(_bytes(found.group()))
+        return found.end()
+
+    def _begin_word(self, at: int) -> Word:
+        if self._word is None:
+            self._word = Word(at)
+            self.words.append(self._word)
+        return self._word
+
+    def _end_word(self, at: int) -> None:
+        if self._word is not None:
+            self._word.end = min(at, len(self.text)) if self.text else at
+            if self.is_complete:
+                self._word = None
+
+    def _leave_to_shell(self, text: str, at: int) -> int:
+        self._end_word(at)
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        if text[at] != "#":
+            self.tail_at = at
+            rest = text[at:end].removesuffix("\r")
+            self.tail = rest[1:] if rest.startswith("|") else "cat " + rest
+        return end
 
 
 def lines(text: str) -> Iterator[Line]:
@@ -85,15 +193,7 @@ def lines(text: str) -> Iterator[Line]:
 def parse(text: str, at: int = 0) -> Line:
     """Read the line that starts at a place."""
     line = Line(text, at)
-    while at < len(text) and text[at] != "\n":
-        if text[at] in BLANK:
-            at += 1
-        elif text[at] in OPERATORS or (text[at] == "#" and not line.words):
-            line.tail_at = at if text[at] != "#" else None
-            at = _end_of_line(text, at)
-        else:
-            at = _word(line, at)
-    line.end = at
+    line.feed(text, at)
     return line
 
 
@@ -105,95 +205,26 @@ def last(text: str) -> Line:
     return line
 
 
-def _end_of_line(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
+def is_json(text: str, at: int) -> bool:
+    """Tell whether a bracket begins JSON: what comes next in its line does, or nothing comes."""
+    after = AFTER.match(text, at + 1)
+    return after is None or after[1] in JSON_STARTS[text[at]]
 
 
-def _word(line: Line, at: int) -> int:
-    text, word, parts = line.text, Word(at), bytearray()
-    line.words.append(word)
-    while at < len(text) and text[at] not in BLANK + OPERATORS + "\n":
-        char = text[at]
-        if char in "'\"":
-            word.is_quoted = True
-            at = _quoted(line, word, parts, at)
-        elif char in PAIRS and at == word.start and _is_json(text, at):
-            end = _json_end(line, at)
-            parts += _bytes(text[at:end])
-            at = end
-        elif char == "\\":
-            line.is_complete = line.is_complete and at + 1 < len(text)
-            parts += _bytes(text[at + 1 : at + 2].removeprefix("\n"))  # At the end of a line, it goes on in the next.
-            at += 2
-        else:
-            parts += _bytes(char)
-            at += 1
-    word.text, word.end = parts.decode("utf-8", "surrogateescape"), min(at, len(text))
-    return word.end
-
-
-def _quoted(line: Line, word: Word, parts: bytearray, at: int) -> int:
-    """Read what is in quotes, from the first one on; gives where it ends."""
-    text, quote = line.text, line.text[at]
-    at += 1
-    while at < len(text) and text[at] != quote:
-        if text[at] == "\\" and quote == '"':
-            at = _escape(word, text, parts, at + 1)
-        else:
-            parts += _bytes(text[at])
-            at += 1
-    line.is_complete = line.is_complete and at < len(text)
-    return at + 1 if at < len(text) else at
-
-
-def _escape(word: Word, text: str, parts: bytearray, at: int) -> int:
+def _escape(word: Word, text: str, at: int) -> int:
     """Read an escape, from behind its backslash on; gives where it ends."""
     char = text[at : at + 1]
-    if char in ESCAPES and char:
-        parts += _bytes(ESCAPES[char])
+    if char and char in ESCAPES:
+        word.parts += _bytes(ESCAPES[char])
         return at + 1
-    digits = (
-        text[at + 1 : at + 3] if char == "x" else text[at + 2 :].partition("}")[0] if text[at + 1 :][:1] == "{" else ""
-    )
-    try:
-        code = int(digits, 16) if digits.isalnum() else -1
-        if char == "x" and len(digits) == 2 and code >= 0:
-            parts.append(code)
-            return at + 3
-        if char == "u" and not 0xD800 <= code <= 0xDFFF and code >= 0:
-            parts += chr(code).encode()
-            return at + 3 + len(digits)
-    except (ValueError, OverflowError):
-        pass
-    if char:
-        word.fault = f'\\{char} is no escape here: \\n \\t \\r \\e \\0 \\\\ \\" \\xNN and \\u{{N}} are'
-    return at + len(char)
-
-
-def _is_json(text: str, at: int) -> bool:
-    after = text[at + 1 :].lstrip()[:1]
-    return not after or after in JSON_STARTS[text[at]]
-
-
-def _json_end(line: Line, at: int) -> int:
-    """Give where the bracket that opens at a place is closed, or the end of the text."""
-    text, open_ones = line.text, []
-    while at < len(text):
-        char = text[at]
-        if char == '"':
-            at += 1
-            while at < len(text) and text[at] != '"':
-                at += 2 if text[at] == "\\" else 1
-        elif char in PAIRS:
-            open_ones.append(PAIRS[char])
-        elif open_ones and char == open_ones[-1]:
-            open_ones.pop()
-        at += 1
-        if not open_ones:
-            return min(at, len(text))
-    line.is_complete = False
-    return len(text)
+    found = CODE.match(text, at)
+    code = int(found[1] or found[2], 16) if found is not None else -1
+    if found is None or (found[2] and (code > 0x10FFFF or 0xD800 <= code <= 0xDFFF)):
+        if char:
+            word.fault = f'\\{escape_line(char)} is no escape here: \\n \\t \\r \\e \\0 \\\\ \\" \\xNN and \\u{{N}} are'
+        return at + len(char)
+    word.parts += bytes([code]) if found[1] else chr(code).encode()
+    return found.end()
 
 
 def quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -34,12 +35,14 @@ from kvcli.repl.tree import tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyPressEvent
 
     from kvcli.repl.session import Session
 
+YES = ("1", "yes", "true", "on")
 MODES = {"vi": EditingMode.VI, "emacs": EditingMode.EMACS}
 CONTINUATION = "... "
 COLUMNS_FOR_STORE = 60  # In a narrower terminal the prompt is the bucket alone.
@@ -48,20 +51,42 @@ COLUMNS_FOR_STORE = 60  # In a narrower terminal the prompt is the bucket alone.
 def converse(session: Session) -> int:
     """Talk with a person until they leave."""
     session.is_interactive = True
+    interrupts = Interrupts()
     show([("class:note", greeting(session))], sys.stdout)
     read = _reader(session)
     while not session.is_over:
         try:
-            text = read()
+            _turn(session, read, interrupts)
         except KeyboardInterrupt:
-            continue  # The line is dropped.
-        except EOFError:
-            session.is_over = _may_leave(session)
-            continue
-        _run(session, text)
-        if session.is_over:
-            session.is_over = _may_leave(session)
+            interrupts.are_heard = False
     return 0
+
+
+class Interrupts:
+    """Ctrl-C while a command runs stops that; between two commands there is nothing to stop, and it would end the loop."""
+
+    def __init__(self) -> None:
+        """Hear none from now on."""
+        self.are_heard = False
+        signal.signal(signal.SIGINT, self._hear)
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        if self.are_heard:
+            raise KeyboardInterrupt
+
+
+def _turn(session: Session, read: Callable[[], str], interrupts: Interrupts) -> None:
+    interrupts.are_heard = True
+    try:
+        text = read()
+        _run(session, text)
+        is_leaving = session.is_over
+    except EOFError:
+        is_leaving = True
+    if is_leaving:
+        session.is_over = False  # Until the question is answered.
+        session.is_over = _may_leave(session)
+    interrupts.are_heard = False
 
 
 def _reader(session: Session) -> Callable[[], str]:
@@ -80,12 +105,12 @@ def _prompt(session: Session) -> PromptSession[str]:
         complete_in_thread=True,
         complete_while_typing=True,
         auto_suggest=AutoSuggestFromHistory(),
-        history=open_history(),
+        history=open_history(with_values=_setting(session, "history_values") in YES),
         input_processors=[Hint()],
         bottom_toolbar=lambda: bar(session, get_app().current_buffer.text, width()),
         multiline=Condition(lambda: not last(get_app().current_buffer.text).is_complete),
         key_bindings=_bindings(),
-        editing_mode=_mode(session),
+        editing_mode=MODES.get(_setting(session, "editing_mode"), EditingMode.EMACS),
         enable_open_in_editor=True,
         style=STYLE,
         include_default_pygments_style=False,
@@ -146,12 +171,12 @@ def _may_leave(session: Session) -> bool:
         return False
 
 
-def _mode(session: Session) -> EditingMode:
+def _setting(session: Session, name: str) -> str:
     try:
-        found = setting("editing_mode", str(session.settings["profile"]) if "profile" in session.settings else None)
+        found = setting(name, str(session.settings["profile"]) if "profile" in session.settings else None)
     except KvError:
         found = None  # Every command says what is wrong with the config file.
-    return MODES.get(found[0].lower(), EditingMode.EMACS) if found is not None else EditingMode.EMACS
+    return found[0].lower() if found is not None else ""
 
 
 def _bindings() -> KeyBindings:

@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kvcli.commands.child import PIPE, outlast, start
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterator
+
+STDOUT = 1
 
 
-def into(tail: str, variables: dict[str, str], work: Callable[[BinaryIO], int]) -> int:
-    """Run `tail` in a shell, with `work` writing to its stdin. The exit code is that of work, or else that of the shell."""
+def into(tail: str, variables: dict[str, str], work: Callable[[], int]) -> tuple[int, bool]:
+    """Run `tail` in a shell, with all that `work` prints on its stdin. Gives the exit code of work, or else of the shell.
+
+    The second answer tells whether the shell read all of it.
+    """
     child = start(["/bin/sh", "-c", tail], variables, stdin=PIPE)
-    code = 0
+    code, is_read = 0, True
     try:
-        code = work(child.stdin)  # type: ignore[arg-type] # It is a pipe, and a pipe of bytes.
+        with _as_stdout(child):
+            code = work()
     except BrokenPipeError:
-        pass  # It has read as much as it wanted.
+        is_read = False
     finally:
-        ended = _end(child)
-    return code or ended
+        ended = outlast(child)
+    return code or ended, is_read
 
 
-def _end(child: subprocess.Popen[bytes]) -> int:
+@contextmanager
+def _as_stdout(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    # The descriptor itself, as a shell does: so that the commands that kvcli runs print there too.
+    sys.stdout.flush()
+    kept = os.dup(STDOUT)
     try:
-        if child.stdin is not None:
-            child.stdin.close()
-    except BrokenPipeError:
-        pass
-    return outlast(child)
+        os.dup2(child.stdin.fileno(), STDOUT)  # type: ignore[union-attr] # It is a pipe.
+        child.stdin.close()  # type: ignore[union-attr]
+        yield
+        sys.stdout.flush()
+    finally:
+        os.dup2(kept, STDOUT)
+        os.close(kept)

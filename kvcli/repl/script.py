@@ -2,54 +2,67 @@
 
 from __future__ import annotations
 
-import sys
+import os
+from copy import copy
 from typing import TYPE_CHECKING
 
 from kvcli.cli.entry import guarded
 from kvcli.cli.output import Output
 from kvcli.errors import InvalidArgument
-from kvcli.repl.line import Line, parse
+from kvcli.repl.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
 
     from kvcli.repl.session import Session
 
 DEPTH_MAX = 16
+STDIN = 0
 MARK = b"\xef\xbb\xbf"
 
 
 def run(session: Session, file: str | None) -> int:
     """Run a whole script as a REPL without a person; from stdin, unless a file is named."""
     output = Output(json=session.format == "json")
+    output.tells_answers = True  # Somebody must learn why it stopped.
     if file is not None:
-        code = guarded(output, lambda: source(session, file))
+        code = guarded(output, lambda: source(session, file, output))
     else:
         session.reads_stdin = False
-        code = _run(session, sys.stdin.buffer if sys.stdin else (), "")
+        with _taken_stdin() as lines:
+            code = _run(session, lines, output, "")
     if not code and session.draft is not None:
         return output.complain(InvalidArgument("begin without commit: nothing of the transaction was written"))
     return code
 
 
-def source(session: Session, file: str) -> int:
+def source(session: Session, file: str, output: Output) -> int:
     """Run the lines of a file. Raises InvalidArgument where files name each other for ever."""
     if session.depth == DEPTH_MAX:
-        raise InvalidArgument(f"{file}: source within source, {DEPTH_MAX} deep: is it a circle?")
+        raise InvalidArgument(f"source within source, {DEPTH_MAX} deep: is it a circle?")
     with open(file, "rb") as lines:
         session.depth += 1
         try:
-            return _run(session, lines, f"{file}: ")
+            return _run(session, lines, output, f"{file}: ")
         finally:
             session.depth -= 1
 
 
-def _run(session: Session, lines: Iterable[bytes], place: str) -> int:
+def _taken_stdin() -> BinaryIO:
+    """Take stdin away from everybody else: a command that read from it, as kvcli's children could, would read the script."""
+    taken = os.dup(STDIN)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), STDIN)
+    return open(taken, "rb")
+
+
+def _run(session: Session, lines: Iterable[bytes], output: Output, place: str) -> int:
     for number, line in _whole(lines):
-        output = Output(json=session.format == "json")
-        output.prefix = f"kvcli: {place}line {number}: "
-        output.tells_answers = True
-        code = session.run(line, output)
+        each = copy(output)  # One for each line: a --json in it is not for the next.
+        each.json = session.format == "json"
+        each.prefix = f"{output.prefix}{place}line {number}: "
+        code = session.run(line, each)
         if code or session.is_over:
             return code
     return 0
@@ -57,12 +70,11 @@ def _run(session: Session, lines: Iterable[bytes], place: str) -> int:
 
 def _whole(lines: Iterable[bytes]) -> Iterator[tuple[int, Line]]:
     """Give each line, with the number of its first one, as soon as it is complete."""
-    text, first = "", 1
+    line, first = Line(), 1
     for number, raw in enumerate(lines, 1):
-        text += (raw.removeprefix(MARK) if number == 1 else raw).decode("utf-8", "surrogateescape")
-        line = parse(text)
+        line.feed((raw.removeprefix(MARK) if number == 1 else raw).decode("utf-8", "surrogateescape"))
         if line.is_complete:
             yield first, line
-            text, first = "", number + 1
-    if text:
-        yield first, parse(text)
+            line, first = Line(), number + 1
+    if not line.is_complete:
+        yield first, line

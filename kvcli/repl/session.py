@@ -7,9 +7,9 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from kvcli.cli.entry import guarded, understand
+from kvcli.cli.entry import PIPE_CLOSED, guarded, understand
 from kvcli.cli.output import Output
-from kvcli.commands import Invocation, Record, Replay
+from kvcli.commands import Invocation, Record
 from kvcli.commands import run as run_command
 from kvcli.commands.context import Context
 from kvcli.engine.draft import Draft
@@ -19,7 +19,7 @@ from kvcli.store import Bucket, bucket_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO, TypeVar
+    from typing import TypeVar
 
     from kvcli.repl.tree import Tree
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "raw")
 NAMES = ("kvcli", "kv")
 HELP = ("--help", "-h")
+CUT_SHORT = ("batch",)  # What has not done all where nobody reads its answers.
 PLACES = {"store", "profile"}
 
 
@@ -70,6 +71,8 @@ class Session:
 
     def _run(self, line: Line, output: Output) -> int:
         words = line.texts()
+        before = words[: words.index("--")] if "--" in words else words
+        output.json = output.json or "--json" in before
         if words and words[0] in NAMES:
             words = words[1:]
         if not words:
@@ -83,7 +86,8 @@ class Session:
             return self._execute(invocation, output)
         from kvcli.repl.pipe import into
 
-        return into(line.tail, self._variables(), lambda stdin: self._execute(invocation, self._piped(output, stdin)))
+        code, is_read = into(line.tail, self._variables(), lambda: self._execute(invocation, self._piped(output)))
+        return code if is_read or invocation.command not in CUT_SHORT else PIPE_CLOSED
 
     def _understand(self, words: list[str]) -> Invocation | int:
         from kvcli.repl.tree import tree
@@ -105,6 +109,10 @@ class Session:
     def _execute(self, invocation: Invocation, output: Output) -> int:
         settings = dict(invocation.settings)
         output.json = self.format == "json" or bool(settings.pop("json", False))
+        if invocation.command == "source":
+            from kvcli.repl.script import source
+
+            return source(self, str(invocation.arguments["file"]), output)
         own = getattr(self, f"_do_{invocation.command}", None)
         if own is not None:
             answer = own(**invocation.arguments)
@@ -133,10 +141,10 @@ class Session:
 
     def context(self, output: Output | None = None, **settings: Any) -> Context:
         """Give what a command runs in: the session's settings, and what its line says besides."""
-        whole: dict[str, Any] = {"bucket": self.bucket, **self.settings, **settings}
-        if PLACES & set(settings):
-            whole = {**{name: value for name, value in whole.items() if name not in PLACES}, **settings}
-            whole.setdefault("bucket", self.bucket)
+        kept = {
+            name: value for name, value in self.settings.items() if name not in PLACES or not PLACES & set(settings)
+        }
+        whole: dict[str, Any] = {"home": self.bucket, **kept, **settings}
         if output is not None:
             whole |= {"confirm": output.asker() if self.is_interactive else None, "warn": output.warn}
         context = Context(**whole, stdin=self.reads_stdin)
@@ -151,9 +159,9 @@ class Session:
         if found:
             error.args = (f"{error}; near it: {', '.join(repr(each) for each in found)}",)
 
-    def _piped(self, output: Output, stdin: BinaryIO) -> Output:
-        piped = Output(stdout=stdin)
-        piped.prefix = output.prefix
+    def _piped(self, output: Output) -> Output:
+        piped = Output(json=output.json)
+        piped.prefix, piped.tells_answers = output.prefix, output.tells_answers
         return piped
 
     def _variables(self) -> dict[str, str]:
@@ -233,11 +241,6 @@ class Session:
             raise InvalidArgument("timing is on or off")
         self.timing = state == "on" if state else self.timing
         return Record({"timing": self.timing}, None if state else (b"on" if self.timing else b"off"))
-
-    def _do_source(self, file: str) -> Replay:
-        from kvcli.repl.script import source
-
-        return Replay(iter(()), source(self, file))
 
     def _do_help(self, words: list[str] | None = None) -> Record:
         from kvcli.repl.help import text

@@ -90,12 +90,12 @@ class Tree:
         """Load Typer, which takes a while, and read what was declared."""
         from typer.main import get_command
 
-        from kvcli.cli.app import app
+        from kvcli.cli.app import tree as grammar
         from kvcli.cli.grammar import WRITING
         from kvcli.repl.own import app as own
 
         shared = set(WRITING)
-        root = cast("Any", get_command(app))
+        root = grammar()
         self.own = cast("Any", get_command(own))
         self.commands: dict[str, Syntax] = {}
         self.groups: dict[str, str] = {}
