@@ -22,6 +22,10 @@ class Location:
         self.origin = origin
         self.named = origin != "default"
 
+    def absolute(self) -> Location:
+        """Give the same place, wherever this process goes."""
+        return self if "://" in self.path else Location(os.path.abspath(self.path), self.origin)
+
 
 def locate(store: str | None = None, profile: str | None = None, environ: Mapping[str, str] = os.environ) -> Location:
     """Find the store's path. Raises NoSuchStore for an unknown profile, MalformedData for a broken config file."""

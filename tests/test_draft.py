@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from kvcli.atomics import Cas, increment, set_if, swap
 from kvcli.batch import delete_many, set_many
+from kvcli.engine import Engine
 from kvcli.engine.draft import Draft
 from kvcli.engine.transaction import Span
+from kvcli.engine.update import Update
 from kvcli.errors import CasFailed, Conflict, InvalidArgument, NotAnInteger
 from kvcli.store import Bucket, Store
 
@@ -91,6 +94,35 @@ def test_change_of_what_was_touched_is_a_conflict(real: Bucket, touch: str) -> N
     with pytest.raises(Conflict, match="others wrote 'a' meanwhile"):
         plan.commit()
     assert (real.get("a"), real.get("other")) == (b"1", None)
+
+
+def test_interrupted_commit_knows_what_it_did(real: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C that came too late to stop the commit: the draft knows that it is written, and else that it is not."""
+    write = type(real.store.engine).write
+
+    def interrupted(self: Engine, work: Callable[[Update], object], *rest: Any) -> object:
+        answer = write(self, work, *rest)
+        monkeypatch.undo()
+        raise KeyboardInterrupt(answer)
+
+    plan = Plan(real.store)
+    increment(plan.bucket, "a", 1)
+    monkeypatch.setattr(type(real.store.engine), "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plan.commit()
+    assert plan.draft.is_committed
+    assert real.get("a") == b"2"
+    late = Plan(real.store)
+    late.bucket.set("b", b"never")
+    monkeypatch.setattr(type(real.store.engine), "write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        late.commit()
+    assert not late.draft.is_committed
+
+
+def stopped(_engine: Engine, _work: object, _lock_timeout: float) -> None:
+    """Be stopped before anything was done."""
+    raise KeyboardInterrupt
 
 
 def test_creation_of_what_was_absent_is_a_conflict(real: Bucket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,12 @@ def completions(session: Session, typed: str) -> list[str]:
         ("help cac", ["cache"]),
         ("batch --results er", ["errors"]),
         ("get note | jq us", []),
+        ("delete note -- -d", ["-dash"]),
+        ("list --prefix -d", ["-dash"]),
+        ("list --prefix=us", ["--prefix=user:1", "--prefix=user:2"]),
+        ("list --bucket=us", ["--bucket=users"]),
+        ("list g", []),
+        ("help bucket d", ["drop"]),
         ("set note us", []),
         ("frobnicate us", []),
         ("", None),
@@ -170,6 +177,9 @@ def styles(typed: str) -> list[str]:
         ('set k "\\q"', ["command", "", "wrong"]),
         ("cache get k", ["command", "command", ""]),
         ("bucket frob x", ["command", "wrong", ""]),
+        ("get '-dash'", ["command", "string"]),
+        ("format xml", ["command", "wrong"]),
+        ("batch f --results nobody", ["command", "", "option", "wrong"]),
         ("cas k --update -- tr a b", ["command", "", "option", "", "", "", ""]),
     ],
 )
@@ -201,11 +211,16 @@ def test_hint_is_what_may_still_come(typed: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("", "Tab completes, help tells, Ctrl-D leaves"),
+        ("", "Tab completes, help tells, F4 vi or emacs keys, Ctrl-D leaves"),
         ("get", "KEY is missing  get KEY  Print the value of KEY, exactly its bytes."),
         ("get k", "get KEY  Print the value of KEY, exactly its bytes."),
         ("get k --raw", "--raw  Escape nothing, even on a terminal."),
         ("list --limit", "N is missing  --limit  At most N keys; then the cursor."),
+        ("get k l", "l does not belong here  get KEY  Print the value of KEY, exactly its bytes."),
+        (
+            "format x",
+            "x does not belong here  format [table|json|raw]  Choose how answers are printed, or tell how they are.",
+        ),
         ("gt", "no such command: Tab shows what there is"),
         ("b", "batch  begin  bucket"),
         ("bucket", "List, create, drop and measure buckets."),
@@ -239,6 +254,9 @@ def test_bar_has_the_time_of_the_last_command(session: Session) -> None:
         ("get k | jq .name", "get k | jq .name"),
         ("cache run --ttl 1h -- date -u", "cache run --ttl 1h -- date -u"),
         ("sett k secret", ""),
+        ("set a b|secret", "set a"),
+        ("set a <b>secret</b>", "set a"),
+        ("set a=secret", ""),
         ("secret", ""),
         ("set k 'secret", ""),
         ("get --password=secret k", "get k"),
@@ -273,6 +291,14 @@ def test_values_are_kept_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch, t
     assert list(open_history().load_history_strings()) == ["set c value"]
 
 
+def test_history_that_is_a_fifo_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
+    """It would wait for a reader for ever."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    os.mkdir(os.path.join(tmp_path, "kvcli"))
+    os.mkfifo(os.path.join(tmp_path, "kvcli", "history"))
+    open_history().append_string("get a")
+
+
 def test_history_without_a_file_is_one_of_the_session(
     monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]
 ) -> None:
@@ -294,6 +320,7 @@ def test_history_without_a_file_is_one_of_the_session(
         (b"\x1b[2J", "\\e[2J", ""),
         (b'{"b":1.50,"a":[1e5,12345678901234567890]}', None, "json · 41 B"),
         (b"[broken", "[broken", ""),
+        (b'{"a":{},"b":[[]]}', '{\n  "a": {},\n  "b": [\n    []\n  ]\n}', "json · 17 B"),
         (b"\xff\xfe", "00000000  ff fe                                            ..", "binary · 2 B"),
         (b"\0" * 5, "00000000  00 00 00 00 00                                   .....", "binary · 5 B"),
     ],
@@ -303,6 +330,18 @@ def test_values_are_shown_by_what_they_are(value: bytes, shown: str | None, note
     parts, told = laid_out(value, WIDTH)
     wanted = '{\n  "b": 1.50,\n  "a": [\n    1e5,\n    12345678901234567890\n  ]\n}' if shown is None else shown
     assert (to_plain_text(parts), told) == (wanted, note)
+
+
+def test_deep_json_is_laid_out_in_little_room() -> None:
+    """Lines are made as they are shown: all of them could be a thousand times the size of the value."""
+    value = b"[" * 500 + b"1," * 200_000 + b"1" + b"]" * 500
+    tracemalloc.start()
+    parts, note = laid_out(value, WIDTH)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert to_plain_text(parts).startswith("[\n  [\n    [")
+    assert "cut here" in note
+    assert peak < 20 * len(value)
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,9 @@ def test_everything_that_is_printed_goes_into_the_pipe(kvcli: Run, tmp_path: os.
     script = os.path.join(tmp_path, "s.kv")
     with open(script, "w", encoding="utf-8") as file:
         file.write("get k\n")
-    lines = f"set k v\nsource {script} | tr v w\nhelp keys | head -1 | cut -c1-3\ncache run -- echo hello | tr a-z A-Z\n"
+    lines = (
+        f"set k v\nsource {script} | tr v w\nhelp keys | head -1 | cut -c1-3\ncache run -- echo hello | tr a-z A-Z\n"
+    )
     assert kvcli("repl", input=lines.encode()).stdout == b"wTab\nHELLO\n"
     ran = kvcli("repl", "--read-only", input=b"cache run -- echo hello | tr a-z A-Z\n")
     assert ran.stdout == b"HELLO\n"

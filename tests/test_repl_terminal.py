@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 
 import pytest
 
 from kvcli.store import Store
-from tests.processes import hold_lock, release
+from tests.processes import ROOT, hold_lock, release
 from tests.terminal import CTRL_C, CTRL_D, TAB, Terminal, repl
 
 KEYS = 200_000
@@ -90,6 +92,152 @@ def test_interrupt_at_any_moment_ends_no_session(path: str) -> None:
             pass
         alive(terminal)
         assert b"Traceback" not in terminal.seen
+
+
+@pytest.mark.parametrize("by_signal", [False, True])
+def test_interrupt_storm_ends_no_session(path: str, by_signal: bool) -> None:
+    """Neither keys nor signals, in bursts, around commands and in the middle of them."""
+    Store(path).close()
+    with repl(path) as terminal:
+        for number in range(60):
+            terminal.press(f"incr n{number % 5}\r")
+            for burst in range(number % 4 + 1):
+                time.sleep(0.003 * (burst + number % 5))
+                terminal.child.send_signal(signal.SIGINT) if by_signal else terminal.press(CTRL_C)
+            terminal.read(0.02)
+        time.sleep(0.5)
+        terminal.press(CTRL_C)
+        while terminal.read(0.3):
+            pass
+        alive(terminal)
+        assert b"Traceback" not in terminal.seen
+        assert b"a bug" not in terminal.seen
+
+
+def test_pipe_that_does_not_care_is_ended_by_the_third(path: str) -> None:
+    """A command of the shell's that ignores Ctrl-C keeps nobody from their prompt."""
+    Store(path).close()
+    with repl(path) as terminal:
+        terminal.enter("list | (trap '' INT; sleep 60)")
+        for _ in range(4):
+            time.sleep(0.4)
+            terminal.press(CTRL_C)
+        terminal.until("exit code 137")
+        alive(terminal)
+
+
+def test_exit_code_of_a_pipe_is_told(path: str) -> None:
+    """Where the shell says nothing, its exit code is all there is to know."""
+    Store(path).close()
+    with repl(path) as terminal:
+        terminal.enter("list | exit 7")
+        terminal.until("exit code 7")
+
+
+def test_odd_answer_is_a_no(path: str) -> None:
+    """Bytes that are no text, at a question, end nothing."""
+    with repl(path, LC_ALL="C.UTF-8") as terminal:
+        terminal.enter("begin")
+        terminal.enter("set k 1")
+        terminal.until("[txn 1]>")
+        terminal.type(CTRL_D)
+        terminal.until("[y/N]")
+        os.write(terminal.screen.handle, b"\xff\n")
+        terminal.enter("exists k --json")
+        terminal.until('"exists":true')
+
+
+def test_what_changes_outside_ends_no_session(tmp_path: os.PathLike[str]) -> None:
+    """The folder it was started in, and the config file, are read once."""
+    folder, config = os.path.join(tmp_path, "folder"), os.path.join(tmp_path, "config", "kvcli")
+    os.mkdir(folder)
+    os.makedirs(config)
+    file = os.path.join(config, "config.toml")
+    with open(file, "w", encoding="utf-8") as opened:
+        opened.write('store = "here"\n')
+    with repl("", cwd=folder, XDG_CONFIG_HOME=os.path.dirname(config), PYTHONPATH=ROOT) as terminal:
+        terminal.enter("begin")
+        terminal.enter("set k 1")
+        terminal.until("[txn 1]>")
+        with open(file, "w", encoding="utf-8") as opened:
+            opened.write("store = ")
+        os.rmdir(folder)
+        terminal.enter("commit")
+        terminal.until("1 written")
+        alive(terminal)
+
+
+@pytest.mark.parametrize("rows", [3, 5, 7, 9])
+def test_low_terminal(path: str, rows: int) -> None:
+    """A few rows are enough; the bar and the menu go first."""
+    Store(path).close()
+    with repl(path, columns=40, rows=rows) as terminal:
+        terminal.enter("incr n 41")
+        terminal.enter("incr n")
+        terminal.until("42")
+        terminal.type("get n")
+        terminal.until("get n")
+
+
+def test_line_in_an_editor(path: str) -> None:
+    """Ctrl-X Ctrl-E: the line goes on in $EDITOR, whatever bytes are in it; an editor that fails changes nothing."""
+    Store(path).close()
+    with repl(path, EDITOR="sed -i s/1/23/") as terminal:
+        terminal.type("set k 1")
+        terminal.press("\x18\x05")
+        terminal.until("set k 23")
+        terminal.press("\r")
+        terminal.enter("get k")
+        terminal.until("\n23")
+    with repl(path, EDITOR='vi "') as terminal:
+        terminal.type("get k")
+        terminal.press("\x18\x05")
+        time.sleep(0.5)
+        terminal.press("\r")
+        terminal.until("\n23")
+        assert b"Unhandled" not in terminal.seen
+
+
+def test_quoted_word_is_no_option(path: str) -> None:
+    """What is in quotes is a key, also where it starts with a dash or with NUL."""
+    Store(path).close()
+    with repl(path) as terminal:
+        terminal.enter('set "-x" "--raw"')
+        terminal.enter('get "-x"')
+        terminal.until("\n--raw")
+        terminal.enter('set "\\0a" 7')
+        terminal.enter("list")
+        terminal.until("\\x00a")
+        terminal.enter('source "a\\0b"')
+        terminal.until("no NUL byte")
+
+
+def test_other_encodings_are_no_way_in(path: str) -> None:
+    """What is a letter in UTF-8 is a control in Latin-1: it is printed in the encoding of the terminal."""
+    with Store(path) as store:
+        store.open("default").set("k", "\u00db2J".encode())
+    with repl(path, PYTHONIOENCODING="latin-1", TERM="dumb") as terminal:
+        terminal.enter("list --values")
+        terminal.enter("format raw")
+        terminal.enter("list --values")
+        terminal.enter("get k")
+        terminal.enter("get k | cat -v")
+        terminal.until("M-CM-^[2J")
+        assert b"\x9b" not in terminal.seen
+        assert terminal.seen.count(b"\xdb2J") == 3
+
+
+def test_closed_stderr_ends_no_session(path: str) -> None:
+    """Nobody is told what is wrong then; that is all."""
+    Store(path).close()
+    command = f"exec '{sys.executable}' -m kvcli repl 2>&-"
+    terminal = Terminal("sh", "-c", command, env={"KVCLI_STORE": path})
+    try:
+        terminal.until(">")
+        terminal.enter("nope")
+        alive(terminal)
+    finally:
+        terminal.close()
 
 
 def test_question_can_be_interrupted(path: str) -> None:

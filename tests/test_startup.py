@@ -21,7 +21,14 @@ print(*sorted(set(sys.modules) - before), file=sys.stdout)
 
 GET = {
     *("kvcli", "kvcli.errors", "kvcli.location", "kvcli.store"),
-    *("kvcli.engine", "kvcli.engine.connection", "kvcli.engine.environment", "kvcli.engine.files", "kvcli.engine.gate"),
+    *(
+        "kvcli.engine",
+        "kvcli.engine.calm",
+        "kvcli.engine.connection",
+        "kvcli.engine.environment",
+        "kvcli.engine.files",
+        "kvcli.engine.gate",
+    ),
     *("kvcli.engine.opening", "kvcli.engine.transaction"),
     *("kvcli.commands", "kvcli.commands.context", "kvcli.commands.get"),
     *("kvcli.repl", "kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output"),

@@ -223,7 +223,7 @@ class Output:
 
         sys.stderr.write(escape_line(question) + " [y/N] ")
         sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        return sys.stdin.buffer.readline().strip().lower() in {b"y", b"yes"}  # As bytes: what is odd is a no.
 
     def _trace(self, error: BaseException) -> None:
         import traceback

@@ -28,9 +28,19 @@ def escape_line(text: str) -> str:
     return "".join([char if char.isprintable() and char not in INVISIBLE else _escaped(char) for char in text])
 
 
+def escape_lines(value: bytes) -> str:
+    """Escape a value; its newlines stay, as they are how text is laid out."""
+    return "\n".join([escape_line(line) for line in _decode(value).split("\n")])
+
+
 def escape_text(value: bytes) -> bytes:
-    """Escape a value for a terminal; its newlines stay, as they are how text is laid out."""
-    return "\n".join([escape_line(line) for line in _decode(value).split("\n")]).encode("utf-8", "backslashreplace")
+    """Escape a value for a terminal."""
+    return for_terminal(escape_lines(value))
+
+
+def for_terminal(text: str) -> bytes:
+    """Give text in the encoding of the terminal: what is harmless in UTF-8 is not so in another."""
+    return text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "backslashreplace")
 
 
 def escape_json(lines: bytes) -> bytes:
@@ -41,7 +51,7 @@ def escape_json(lines: bytes) -> bytes:
 def escape_page(page: list[tuple[bytes, bytes | None]], _listing: Listing, _terminal: bool) -> bytes:
     """Escape a page of a listing: one key a line, or key and value beside each other."""
     lines = ["  ".join([escape_line(_decode(part)) for part in pair if part is not None]) for pair in page]
-    return ("\n".join(lines) + "\n").encode("utf-8")
+    return for_terminal("\n".join(lines) + "\n")
 
 
 def print_table(table: Table, file: TextIO) -> None:

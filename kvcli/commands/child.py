@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -14,9 +15,11 @@ from kvcli.errors import CommandFailed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 PIPE = subprocess.PIPE
 LEAVE_SECONDS = 2.0
+PRESSES_MAX = 3
 # What a command in the background is started by: the kvcli that runs now, wherever it was loaded from.
 AGAIN = "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module('kvcli', run_name='__main__')"
 DATA = "data.mdb"  # LMDB lets children inherit its file; nobody else's is kept from them.
@@ -51,12 +54,23 @@ def exit_code(child: subprocess.Popen[bytes]) -> int:
 
 
 def outlast(child: subprocess.Popen[bytes]) -> int:
-    """Wait for the end as shells do: Ctrl-C is for the child, which may be an editor or a pager. Gives its exit code."""
-    while True:
-        try:
-            return exit_code(child)
-        except KeyboardInterrupt:
-            continue
+    """Wait for the end as shells do: Ctrl-C is for the child, which may be an editor or a pager. Gives its exit code.
+
+    A child that does not care is ended by the third.
+    """
+    presses = 0
+
+    def hear(_number: int, _frame: FrameType | None) -> None:
+        nonlocal presses
+        presses += 1
+        if presses >= PRESSES_MAX:
+            child.kill()
+
+    before = signal.signal(signal.SIGINT, hear)
+    try:
+        return exit_code(child)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def pass_through(command: list[str]) -> Replay:

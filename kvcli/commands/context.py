@@ -31,6 +31,7 @@ class Context:
         profile: str | None = None,
         bucket: str | None = None,
         home: str | None = None,
+        location: Location | None = None,
         read_only: bool = False,
         lock_timeout: float = LOCK_TIMEOUT_SECONDS,
         durability: str = "full",
@@ -40,9 +41,10 @@ class Context:
         confirm: Callable[[str], bool] | None = None,
         warn: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """Take the settings; nothing is opened yet. `home` is the bucket where none is said. Without `stdin`, what comes from there is not for commands.
+        """Take the settings; nothing is opened yet.
 
-        `warn` tells a person what went wrong and was got over.
+        `home` is the bucket where none is said, and `location` where the store is. Without `stdin`, what comes from there
+        is not for commands. `warn` tells a person what went wrong and was got over.
         """
         self._chosen = (store, profile)
         self._bucket = bucket
@@ -55,7 +57,7 @@ class Context:
         self.create = create
         self._stdin = stdin
         self._confirm = confirm
-        self._location: Location | None = None
+        self._location = location
         self._store: Store | None = None
         self._cache: Cache | None = None
         self._writable = False

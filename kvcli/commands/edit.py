@@ -29,7 +29,7 @@ def run(context: Context, key: str) -> Record:
     try:
         with open(path, "wb", opener=_private) as file:
             file.write(before or b"")
-        _edit(path)
+        run_editor(path)
         after = _read(path, before or b"")
         record = Record({"key": cas.bucket.raw(key), "changed": after != (before or b"")})
         if record.fields["changed"]:
@@ -44,7 +44,8 @@ def run(context: Context, key: str) -> Record:
     return record
 
 
-def _edit(path: str) -> None:
+def run_editor(path: str) -> None:
+    """Let the user's editor change a file. Raises CommandFailed."""
     from kvcli.commands.child import outlast, start
 
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"

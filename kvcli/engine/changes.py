@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kvcli.engine.transaction import Span
+    from kvcli.engine.transaction import Snapshot, Span
     from kvcli.engine.update import Update
 
 
@@ -48,6 +48,14 @@ class Changes:
         high = len(keys) if span.high is None else bisect_left(keys, span.high)
         places = range(low, high)
         return (keys[place] for place in (reversed(places) if span.reverse else places))
+
+    def are_in(self, snapshot: Snapshot) -> bool:
+        """Tell whether a store holds all of them."""
+        return all(
+            snapshot.get_many(bucket, list(changed)) == list(changed.values())
+            for bucket, changed in self.values.items()
+            if bucket != PRIVATE
+        )
 
     def write(self, update: Update) -> None:
         """Write them all."""

@@ -11,6 +11,7 @@ from _thread import allocate_lock
 import lmdb
 
 from kvcli.engine import Engine
+from kvcli.engine.calm import calm
 from kvcli.engine.environment import Environment
 from kvcli.engine.files import Files, find
 from kvcli.errors import InvalidArgument, KvError, Other, ReadOnly
@@ -39,7 +40,7 @@ def open_connection(path: str, *, writable: bool, adopt: bool, durability: str) 
         files = find(path)
         if files is None:
             return None
-        with _registry:
+        with calm, _registry:
             environment = _shared(files, writable=writable, metasync=writable and durability == "full")
     except (lmdb.Error, OSError) as error:
         raise _translated(error, path) from error
@@ -106,6 +107,10 @@ class Connection(Engine):
 
     def close(self) -> None:
         """See Engine.close; the last one closes the environment."""
+        with calm:
+            self._close()
+
+    def _close(self) -> None:
         environment, self._environment = self._environment, None
         if environment is None or environment.pid != os.getpid():
             return

@@ -40,6 +40,7 @@ class Draft(Engine):
         self._base = base
         self._changes = Changes()
         self._seen: Seen = {}
+        self.is_committed = False  # Though the commit was interrupted.
         self.key_bytes_max = base.key_bytes_max
 
     @property
@@ -69,8 +70,11 @@ class Draft(Engine):
 
     def commit(self, lock_timeout: float) -> int:
         """Write everything in one transaction and give the number of keys. Raises Conflict, and then nothing is written."""
+        begun = False
 
         def work(update: Update) -> None:
+            nonlocal begun
+            begun = True
             stale = [
                 key
                 for (bucket, key, identity), revision in self._seen.items()
@@ -80,7 +84,13 @@ class Draft(Engine):
                 raise _conflict(stale)
             self._changes.write(update)
 
-        self._base.write(work, lock_timeout)
+        try:
+            self._base.write(work, lock_timeout)
+        except KeyboardInterrupt:
+            # It may have come when only the commit was left. The writer runs one thing after the other, so this look
+            # comes after that; and where its values are all there, it makes no difference who wrote them.
+            self.is_committed = begun and self._base.write(self._changes.are_in, lock_timeout)
+            raise
         return self.size
 
     def stat(self) -> dict[str, str | int]:

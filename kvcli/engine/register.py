@@ -12,6 +12,7 @@ from _thread import RLock, allocate_lock
 
 import lmdb
 
+from kvcli.engine.calm import calm
 from kvcli.engine.files import DATA, Files, check_file, check_folder
 from kvcli.engine.generation import Generation, Outdated, looks
 from kvcli.engine.opening import open_volatile
@@ -48,7 +49,7 @@ def join(folder: str, *, write: bool, lock_timeout: float) -> Generation | None:
     except NotADirectoryError as error:
         raise DamagedStore(f"{folder} is no folder") from error
     try:  # By its handle: by its name, one file may be of this generation and the next of another.
-        with _opening:
+        with calm, _opening:
             generation = _share(folder, Files(f"/proc/self/fd/{handle}", single=False), write, lock_timeout)
             generation.users += 1
             if os.fstat(handle).st_ino == looks(folder)[0]:
@@ -67,7 +68,7 @@ def join(folder: str, *, write: bool, lock_timeout: float) -> Generation | None:
 
 def leave(generation: Generation) -> None:
     """Use a generation no longer; the last one closes it."""
-    with _opening:
+    with calm, _opening:
         generation.users -= 1
         if generation.users <= 0:
             _close(generation)

@@ -12,7 +12,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from kvcli import cursor as cursors
 from kvcli.cli.output import Output
-from kvcli.cli.screen import escape_line
+from kvcli.cli.screen import escape_line, for_terminal
 from kvcli.repl.plain import DUMB
 from kvcli.repl.style import STYLE
 from kvcli.repl.values import cut, laid_out, summary
@@ -39,14 +39,18 @@ class Display(Output):
         self.prefix = ""
         self.tells_answers = True
         self._session = session
+        self.has_told = False
 
     def tell(self, text: str) -> None:
         """Print a line about the command, apart from its answer."""
-        show([("class:error", escape_line(text))], sys.stderr)
+        if sys.stderr is not None:
+            show([("class:error", escape_line(text))], sys.stderr)
+            self.has_told = True
 
     def note(self, text: str) -> None:
         """Print a line that is good to know."""
-        show([("class:note", escape_line(text))], sys.stderr)
+        if sys.stderr is not None:
+            show([("class:note", escape_line(text))], sys.stderr)
 
     def _show_record(self, record: Record) -> int:
         plain, is_told = record.plain, not self.json and self._session.format == "table" and self.terminal
@@ -94,7 +98,7 @@ def columns(page: list[tuple[bytes, bytes | None]], room: int) -> bytes:
         rows.append(
             f"{name}{' ' * (left - get_cwidth(name))}  {summary(value or b'', max(room - left - 2, 8))}".rstrip()
         )
-    return "".join([row + "\n" for row in rows]).encode()
+    return for_terminal("".join([row + "\n" for row in rows]))
 
 
 def width() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -28,7 +29,10 @@ def open_history(*, with_values: bool = False) -> History:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         with open(path, "ab", opener=_private) as file:
             os.fchmod(file.fileno(), 0o600)
+            is_file = S_ISREG(os.fstat(file.fileno()).st_mode)
     except OSError:
+        is_file = False
+    if not is_file:
         return Discreet()
     return Kept(path, with_values=with_values)
 
@@ -76,16 +80,19 @@ class Kept(FileHistory):
 def without_values(line: Line) -> str:
     """Write a line without the values in it; nothing of one that is no command, which could be anything."""
     reading = Reading(tree(), line)
-    if reading.syntax is None or not line.is_complete:
+    if reading.syntax is None or not line.is_complete or reading.missing():
         return ""
     words = []
     for word, role in zip(line.words, reading.roles, strict=True):
         named = role.argument or role.option
         if role.kind != "wrong" and (named is None or (reading.syntax.name, named.name) not in VALUES):
             words.append(quoted(word.text))
-    tail = line.text[line.tail_at : line.end] if line.tail_at is not None else ""
+    holds_values = reading.syntax.name in {
+        command for command, _ in VALUES
+    }  # One that was not quoted ends in the tail.
+    tail = line.text[line.tail_at : line.end] if line.tail_at is not None and not holds_values else ""
     return " ".join([*words, tail]).rstrip()
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_NONBLOCK, 0o600)  # Of a fifo nobody may ever read.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from kvcli.repl.line import Line, Word
 
+CHARS_MAX = 20_000
 STYLES = {"command": "class:command", "group": "class:command", "option": "class:option", "wrong": "class:wrong"}
 
 
@@ -25,7 +26,9 @@ class WordLexer(Lexer):
     """Colours words by their role."""
 
     def lex_document(self, document: Document) -> Callable[[int], StyleAndTextTuples]:
-        """Colour all lines of a text; those of one value may be several."""
+        """Colour all lines of a text; those of one value may be several. What was pasted by the megabyte stays plain."""
+        if len(document.text) > CHARS_MAX:
+            return lambda number: [("", document.lines[number])] if number < document.line_count else []
         styles = [""] * len(document.text)
         for line in lines(document.text):
             _colour(tree(), line, styles)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 BLANK = " \t\r"
 OPERATORS = "|>"
 PAIRS = {"{": "}", "[": "]"}
-JSON_STARTS = {"{": '"}', "[": '"{[]-0123456789tfn'}
+JSON_STARTS = {"{": {*'"}'}, "[": {*'"{[]-0123456789', "true", "false", "null"}}
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "0": "\0", "\\": "\\", '"': '"', "'": "'", "$": "$", "`": "`"}
 ANY = re.compile(r".", re.DOTALL)
 PLAIN = re.compile(r"[^ \t\r\n|>'\"\\{\[]+")
 QUOTED = {"'": re.compile(r"[^']+"), '"': re.compile(r'[^"\\]+')}
-AFTER = re.compile(r"[ \t\r]*([^ \t\r\n])")
+AFTER = re.compile(r"[ \t\r]*(true|false|null|[^ \t\r\n])")
 CODE = re.compile(r"x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,8})\}")
 NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\e", "\0": "\\0", "\\": "\\\\", '"': '\\"'}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kvcli.cli.grammar import help_of
+from kvcli.cli.grammar import help_of, unshield
 from kvcli.commands import Invocation
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def own(declared: Callable[..., Any]) -> Callable[..., Any]:
     name = declared.__name__.removesuffix("_")
 
     def understood(**values: Any) -> Invocation:
-        return Invocation(name, declared(**values) or {}, {})
+        return Invocation(name, declared(**{each: unshield(value) for each, value in values.items()}) or {}, {})
 
     understood.__signature__ = __import__("inspect").signature(declared, eval_str=True)  # type: ignore[attr-defined]
     understood.__doc__ = help_of(declared)

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
-from kvcli.repl.line import last
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from kvcli.repl.line import Line
 
 DUMB = ("dumb", "unknown")
 
 
-def read_line(prompt: Callable[[], str], continuation: str) -> str:
+def read_line(prompt: str, continuation: str) -> str:
     """Ask for a line, and for more while a quote or a bracket is open. Raises EOFError."""
-    text, shown = "", prompt()
-    while True:
-        sys.stdout.write(shown)
+    line, parts = Line(), list[str]()
+    while not parts or not line.is_complete:
+        sys.stdout.write(continuation if parts else prompt)
         sys.stdout.flush()
         raw = sys.stdin.buffer.readline()
         if not raw:
             raise EOFError
-        text += raw.decode("utf-8", "surrogateescape")
-        if last(text.removesuffix("\n")).is_complete:
-            return text.removesuffix("\n")
-        shown = continuation
+        parts.append(raw.decode("utf-8", "surrogateescape"))
+        line.feed(parts[-1])
+    return "".join(parts).removesuffix("\n")

@@ -5,7 +5,20 @@ from __future__ import annotations
 from kvcli.repl.line import Line, Word
 from kvcli.repl.tree import Argument, Option, Syntax, Tree
 
+# What takes one of a few words.
+CHOICES = {
+    "how": ("table", "json", "raw"),
+    "state": ("on", "off"),
+    "durability": ("full", "fast"),
+    "results": ("all", "errors", "none"),
+    "format": ("ndjson", "csv", "dump"),
+}
 NAMES = ("kvcli", "kv")  # A line that was copied from a script starts with one.
+
+
+def is_choice(name: str, text: str) -> bool:
+    """Tell whether a word may stand for what has this name; the beginning of one may become it."""
+    return name not in CHOICES or any(choice.startswith(text) for choice in CHOICES[name])
 
 
 class Role:
@@ -43,17 +56,21 @@ class Reading:
         text = word.text
         if self._awaits is not None:
             awaited, self._awaits = self._awaits, None
-            return Role("value", option=awaited)
+            return Role("value" if is_choice(awaited.name, text) else "wrong", option=awaited)
         if self._is_option(text) and not word.is_quoted:
             return self._option(text)
         if self.syntax is not None:
-            return self._argument(self.syntax)
+            return self._argument(self.syntax, text)
         return Role("unknown") if self._is_lost else self._command(text)
+
+    def awaits_command(self) -> bool:
+        """Tell whether the next word is that of a command, or the second one of a group."""
+        return self.syntax is None and not self._is_lost and self._awaits is None
 
     def next_role(self) -> Role:
         """Say what a word would be that nobody has begun yet."""
         empty = Word(0)
-        if self.syntax is None and not self._is_lost and self._awaits is None:
+        if self.awaits_command():
             return Role("command")
         arguments, awaits, closed = list(self._arguments), self._awaits, self.is_closed
         role = self.role(empty)
@@ -114,10 +131,12 @@ class Reading:
         self._is_lost = self.syntax is None
         return Role("wrong" if self._is_lost else "command")
 
-    def _argument(self, syntax: Syntax) -> Role:
+    def _argument(self, syntax: Syntax, text: str) -> Role:
         open_ones = self.open_arguments()
         if not open_ones:
             return Role("wrong")
         self._arguments.append(open_ones[0])
+        if not is_choice(open_ones[0].name, text):
+            return Role("wrong", argument=open_ones[0])
         self.is_closed = self.is_closed or syntax.takes_command
         return Role("argument", argument=open_ones[0])

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from kvcli.cli.entry import PIPE_CLOSED, guarded, understand
+from kvcli.cli.entry import PIPE_CLOSED, guarded
 from kvcli.cli.output import Output
 from kvcli.commands import Invocation, Record
 from kvcli.commands import run as run_command
 from kvcli.commands.context import Context
 from kvcli.engine.draft import Draft
-from kvcli.errors import InvalidArgument, KvError, NoSuchKey
+from kvcli.errors import InvalidArgument, KvError, NoSuchFile, NoSuchKey
+from kvcli.location import locate
 from kvcli.repl.line import Line
+from kvcli.repl.reading import CHOICES
+from kvcli.repl.understanding import options_of, understood
 from kvcli.store import Bucket, bucket_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from kvcli.repl.tree import Tree
-
     Seen = TypeVar("Seen")
 
-FORMATS = ("table", "json", "raw")
-NAMES = ("kvcli", "kv")
-HELP = ("--help", "-h")
 CUT_SHORT = ("batch",)  # What has not done all where nobody reads its answers.
 PLACES = {"store", "profile"}
 
@@ -49,62 +46,38 @@ class Session:
         self.depth = 0
         self.draft: Draft | None = None
         self._owner: Context | None = None  # Of the store that the draft is over.
-        self._reader: Context | None = None  # For completion and the like.
-        self._looking = Lock()  # That is done by a thread of prompt_toolkit's.
         self._last: Context | None = None  # Of the line before, in a script.
+
+        # Once, and absolute: neither a change of the config file nor one of the folder turns a session to another store.
+        said = (self.settings.pop("store", None), self.settings.get("profile"))
+        self.location = locate(*said).absolute()  # type: ignore[arg-type]
 
     @property
     def path(self) -> str:
         """Where the store is."""
-        return self.context().location.path
+        return self.location.path
 
     # Lines
 
     def run(self, line: Line, output: Output) -> int:
         """Run one line and give its exit code. Ctrl-C and a reader that left are raised."""
         started = perf_counter()
-        self._forget_reader()  # Between lines, nothing is open.
         try:
             return guarded(output, lambda: self._run(line, output))
         finally:
             self.elapsed = perf_counter() - started
 
     def _run(self, line: Line, output: Output) -> int:
-        words = line.texts()
-        before = words[: words.index("--")] if "--" in words else words
-        output.json = output.json or "--json" in before
-        if words and words[0] in NAMES:
-            words = words[1:]
-        if not words:
-            if line.tail is not None:
-                raise InvalidArgument("there is nothing to print: a command stands before | and >")
-            return 0
-        invocation = self._understand(words)
-        if isinstance(invocation, int):
-            return invocation
+        output.json = output.json or "--json" in options_of([word.text for word in line.words])
+        invocation = understood(line)
+        if not isinstance(invocation, Invocation):
+            return invocation or 0
         if line.tail is None:
             return self._execute(invocation, output)
         from kvcli.repl.pipe import into
 
         code, is_read = into(line.tail, self._variables(), lambda: self._execute(invocation, self._piped(output)))
         return code if is_read or invocation.command not in CUT_SHORT else PIPE_CLOSED
-
-    def _understand(self, words: list[str]) -> Invocation | int:
-        from kvcli.repl.tree import tree
-
-        known: Tree = tree()
-        before = words[: words.index("--")] if "--" in words else words
-        if set(before) & set(HELP):
-            return Invocation("help", {"words": [word for word in before if not word.startswith("-")]}, {})
-        if words[0] in known.own.commands:
-            invocation = known.understand_own(words)
-        elif not words[0].startswith("-") and words[0] not in known.first_words():
-            raise InvalidArgument(known.unknown(words[0]))
-        else:
-            invocation = understand(words, "")
-        if not isinstance(invocation, int) and invocation.command == "repl":
-            raise InvalidArgument("this is the REPL already: help tells what there is")
-        return invocation
 
     def _execute(self, invocation: Invocation, output: Output) -> int:
         settings = dict(invocation.settings)
@@ -123,6 +96,10 @@ class Session:
         context = self.context(output, **settings)
         try:
             return output.show(run_command(invocation, context))
+        except ValueError as error:
+            if "null byte" not in str(error):
+                raise
+            raise NoSuchFile("the name of a file holds no NUL byte") from error  # On a command line none could.
         except NoSuchKey as error:
             if self.is_interactive and output.terminal and "key" in invocation.arguments:
                 self._hint(error, context, str(invocation.arguments["key"]))
@@ -141,10 +118,9 @@ class Session:
 
     def context(self, output: Output | None = None, **settings: Any) -> Context:
         """Give what a command runs in: the session's settings, and what its line says besides."""
-        kept = {
-            name: value for name, value in self.settings.items() if name not in PLACES or not PLACES & set(settings)
-        }
-        whole: dict[str, Any] = {"home": self.bucket, **kept, **settings}
+        whole: dict[str, Any] = {"home": self.bucket, **self.settings, **settings}
+        if not PLACES & set(settings):
+            whole["location"] = self.location
         if output is not None:
             whole |= {"confirm": output.asker() if self.is_interactive else None, "warn": output.warn}
         context = Context(**whole, stdin=self.reads_stdin)
@@ -166,29 +142,19 @@ class Session:
 
     def _variables(self) -> dict[str, str]:
         """Give what makes a kvcli in a pipe use the same store and bucket."""
-        return {"KVCLI_STORE": os.path.abspath(self.path), "KVCLI_BUCKET": self.bucket}
+        return {"KVCLI_STORE": self.path, "KVCLI_BUCKET": self.bucket}
 
     # What is seen without a command
 
     def look(self, work: Callable[[Bucket], Seen], bucket: str | None = None) -> Seen | None:
         """Do some work on a bucket for the sake of whoever types; None where it cannot be had."""
-        with self._looking:
-            try:
-                self._reader = self._reader or self.context()
-                if self.draft is not None:
-                    self._reader.plan(self.draft)
-                return work(Bucket(self._reader.store_to_read(), bucket_name(bucket or self.bucket)))
-            except (KvError, OSError):
-                return None
-            finally:
-                if self._reader is not None and not self._reader.is_open:
-                    self._reader = None  # The store may be there the next time.
-
-    def _forget_reader(self) -> None:
-        with self._looking:
-            reader, self._reader = self._reader, None
-            if reader is not None:
-                reader.close()
+        context = self.context()
+        try:
+            return work(Bucket(context.store_to_read(), bucket_name(bucket or self.bucket)))
+        except (KvError, OSError):
+            return None
+        finally:
+            context.close()  # Nothing of a store that somebody cuts or replaces is mapped while a person thinks.
 
     # The session's own commands
 
@@ -205,7 +171,6 @@ class Session:
     def _do_begin(self) -> Record:
         if self.draft is not None:
             raise InvalidArgument("a transaction is open already: commit or rollback ends it")
-        self._forget_reader()
         owner = self.context()
         try:
             self.draft = Draft(owner.store_to_write().engine)
@@ -217,7 +182,13 @@ class Session:
 
     def _do_commit(self) -> Record:
         draft, owner = self._open_draft()
-        count = draft.commit(owner.lock_timeout)
+        try:
+            count = draft.commit(owner.lock_timeout)
+        except KeyboardInterrupt as error:
+            if draft.is_committed:
+                self._end_draft()
+                raise KeyboardInterrupt("the transaction is written") from error
+            raise
         self._end_draft()
         record = Record({"committed": count})
         record.note = f"{count} written" if self.is_interactive else None
@@ -231,8 +202,8 @@ class Session:
         return record
 
     def _do_format(self, how: str = "") -> Record:
-        if how and how not in FORMATS:
-            raise InvalidArgument(f"a format is one of {', '.join(FORMATS)}")
+        if how and how not in CHOICES["how"]:
+            raise InvalidArgument(f"a format is one of {', '.join(CHOICES['how'])}")
         self.format = how or self.format
         return Record({"format": self.format}, None if how else self.format.encode())
 
@@ -261,7 +232,6 @@ class Session:
 
     def _end_draft(self) -> None:
         owner, self._owner, self.draft = self._owner, None, None
-        self._forget_reader()
         if owner is not None:
             owner.close()
 

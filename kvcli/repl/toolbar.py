@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.utils import get_cwidth
 
+from kvcli.cli.screen import escape_line
 from kvcli.repl.line import last
 from kvcli.repl.reading import Reading
 from kvcli.repl.tree import tree
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from kvcli.repl.session import Session
 
-IDLE = "Tab completes, help tells, Ctrl-D leaves"
+IDLE = "Tab completes, help tells, F4 vi or emacs keys, Ctrl-D leaves"
 
 
 def bar(session: Session, text: str, width: int) -> StyleAndTextTuples:
@@ -48,7 +49,9 @@ def _parts(text: str) -> StyleAndTextTuples:
     if syntax is None:
         return [("class:bottom-toolbar.about", _unknown(reading))]
     parts: StyleAndTextTuples = []
-    if missing := reading.missing():
+    if odd := next((word for word, role in zip(line.words, reading.roles, strict=True) if role.kind == "wrong"), None):
+        parts.append(("class:bottom-toolbar.missing", f"{escape_line(odd.text)} does not belong here  "))
+    elif missing := reading.missing():
         parts.append(("class:bottom-toolbar.missing", f"{' '.join(missing)} is missing  "))
     said = next((role.option for role in reversed(reading.roles) if role.option is not None), None)
     if said is not None and reading.roles[-1].option is said:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.utils import get_cwidth
 
 from kvcli.atomics import parse_s64
-from kvcli.cli.screen import escape_line, escape_text
+from kvcli.cli.screen import escape_line, escape_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
@@ -23,6 +23,8 @@ CONTROLS_SHARE = 8  # One control character in so many, and it is no text that a
 TOKEN = re.compile(
     r'(?P<name>"(?:[^"\\]|\\.)*")(?=:)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)'
 )
+PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+OPENING, CLOSING = ("{", "["), ("}", "]")
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -37,7 +39,7 @@ def laid_out(value: bytes, width: int) -> tuple[StyleAndTextTuples, str]:
         return _cut(list(hex_lines(value, width)), value, "binary", len(value) > HEX_BYTES_MAX)
     formatted = _json(value)
     if formatted is not None:
-        return _cut(formatted.split("\n"), value, "json")
+        return _cut(formatted, value, "json")
     return _cut(text.removesuffix("\n").split("\n"), value, "", len(value) > CHARS_MAX * 4)
 
 
@@ -91,20 +93,40 @@ def _text(value: bytes) -> str | None:
     controls = sum([not char.isprintable() and char not in "\n\t\r" for char in plain[:CHARS_MAX]])
     if controls * CONTROLS_SHARE > len(plain[:CHARS_MAX]) and controls > 1:
         return None
-    return escape_text(value[: CHARS_MAX * 4 + 4] if len(value) > CHARS_MAX * 4 else value).decode()
+    return escape_lines(value[: CHARS_MAX * 4 + 4] if len(value) > CHARS_MAX * 4 else value)
 
 
-def _json(value: bytes) -> str | None:
+def _json(value: bytes) -> Iterator[str] | None:
     """Lay out an object or an array, token by token, so that numbers stay as they are; None for anything else."""
     if value.lstrip()[:1] not in {b"{", b"["} or len(value) > JSON_BYTES_MAX:
         return None
-    from msgspec import DecodeError, json
+    from msgspec import DecodeError, Raw
+    from msgspec.json import Decoder
 
     try:
-        json.decode(value)
-        return json.format(value, indent=2).decode()
+        Decoder(Raw).decode(value)  # It looks whether this is JSON, and makes nothing of it.
+        return _rows(value.decode())
     except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _rows(text: str) -> Iterator[str]:
+    """Give the lines one by one: of a value that is nested deeply, all of them could be a thousand times its size."""
+    depth, row, before = 0, "", ""
+    for part in PARTS.finditer(text):
+        sign = part.group()
+        if before == "," or (before in OPENING and sign not in CLOSING):
+            yield row
+            row = "  " * depth
+        if sign in CLOSING:
+            depth -= 1
+            if before not in OPENING:
+                yield row
+                row = "  " * depth
+        row += ": " if sign == ":" else sign
+        depth += sign in OPENING
+        before = sign
+    yield row
 
 
 def _coloured(line: str) -> StyleAndTextTuples:
@@ -116,7 +138,7 @@ def _coloured(line: str) -> StyleAndTextTuples:
     return [*parts, ("", line[at:])]
 
 
-def _cut(rows: list[str], value: bytes, kind: str, is_cut: bool = False) -> tuple[StyleAndTextTuples, str]:
+def _cut(rows: Iterable[str], value: bytes, kind: str, is_cut: bool = False) -> tuple[StyleAndTextTuples, str]:
     parts: StyleAndTextTuples = []
     room = CHARS_MAX
     for number, row in enumerate(rows):
