@@ -33,9 +33,16 @@ class Interrupts:
         finally:
             self._are_heard = False
 
-    def _hear(self, _number: int, _frame: FrameType | None) -> None:
-        if self._are_heard and calm.depth:
+    def _hear(self, _number: int, frame: FrameType | None) -> None:
+        if self._are_heard and (calm.depth or _is_in_destructor(frame)):
             signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
         elif self._are_heard:
             self._are_heard = False
             raise KeyboardInterrupt
+
+
+def _is_in_destructor(frame: FrameType | None) -> bool:
+    """Tell whether the interpreter is removing an object: what is raised there is printed, and forgotten."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
