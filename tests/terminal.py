@@ -112,6 +112,12 @@ class Terminal:
         self._stream.feed(data)
         return bool(data)
 
+    def rest(self, seconds: float) -> None:
+        """Do nothing for a while but look: a terminal that is not read answers nothing either, and is waited for."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.read(left)
+
     def drain(self) -> bytes:
         """Give all that comes until the end, without drawing it."""
         parts = []

@@ -73,13 +73,11 @@ def test_line_after_one_that_is_too_long_is_read(path: str) -> None:
 def test_memory_does_not_grow_with_the_input(path: str) -> None:
     """Once chunk follows chunk, five times as many lines take as much memory, within 20 %."""
     keys = """awk 'BEGIN { for (i = 0; i < %d; i++) printf "{\\"op\\":\\"set\\",\\"key\\":\\"k%%d\\",\\"value\\":\\"v%%d\\"}\\n", i %% 50000, i }'"""
-    small = feed(
-        path + "1", keys % 800_000
-    )  # 400,000 are ten chunks, whose memory is 31 or 39 MB, as they happen to meet.
-    large = feed(path + "2", keys % 4_000_000)
+    small, large = feed(path + "1", keys % 800_000), feed(path + "2", keys % 4_000_000)
     assert (small[0], large[0]) == (0, 0)
     assert large[1].count(b"\n") == 4_000_000
-    assert large[2] < small[2] * 1.2
+    # As chunks happen to meet, it is 30 or 40 MB at rest; what is kept of each line would be hundreds.
+    assert large[2] < max(small[2], 40) * 1.2
 
 
 def test_large_values_take_the_memory_of_few(path: str) -> None:

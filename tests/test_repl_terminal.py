@@ -38,8 +38,20 @@ def test_interrupt_stops_a_long_list(many: str) -> None:
         terminal.enter("list --values --json --limit 1000000000")
         terminal.until('"key":"k0')
         terminal.press(CTRL_C)
-        terminal.until("interrupted")
+        terminal.until("^Cinterrupted")
         alive(terminal)
+
+
+def test_list_without_a_limit_ends(many: str) -> None:
+    """On a screen, after a thousand keys, with the cursor of the next one; and not in a pipe."""
+    with repl(many) as terminal:
+        terminal.enter("list")
+        shown = terminal.until("1,000 keys, and there are more: --cursor ")
+        assert "k000999" in shown
+        terminal.enter(f"list --limit 1 --cursor {shown.split('--cursor ')[1].split(',')[0]}")
+        terminal.until("\nk001000\n")
+        terminal.enter("list | wc -l")
+        terminal.until(f"\n{KEYS}")
 
 
 def test_interrupt_stops_waiting_for_the_lock(path: str) -> None:
@@ -48,10 +60,10 @@ def test_interrupt_stops_waiting_for_the_lock(path: str) -> None:
     holder = hold_lock(path)
     with repl(path, "--lock-timeout", "60") as terminal:
         terminal.enter("set never 1")
-        time.sleep(0.5)
+        terminal.rest(0.5)
         start = time.monotonic()
         terminal.press(CTRL_C)
-        terminal.until("interrupted")
+        terminal.until("^Cinterrupted")
         assert time.monotonic() - start < 5
         terminal.ready()
         release(holder)
@@ -68,11 +80,11 @@ def test_interrupt_ends_a_watch_and_a_pipe(path: str) -> None:
     Store(path).close()
     with repl(path) as terminal:
         terminal.enter("watch")
-        time.sleep(0.5)
+        terminal.rest(0.5)
         terminal.press(CTRL_C)
-        terminal.until("interrupted")
+        terminal.until("^Cinterrupted")
         terminal.enter("list | sleep 60")
-        time.sleep(0.5)
+        terminal.rest(0.5)
         terminal.press(CTRL_C)
         alive(terminal)
 
@@ -84,9 +96,9 @@ def test_interrupt_at_any_moment_ends_no_session(path: str) -> None:
         for number in range(30):
             terminal.press(f"set k{number} 1")
             terminal.press("\r" if number % 3 else "")
-            time.sleep(0.01 * (number % 7))
+            terminal.rest(0.01 * (number % 7))
             terminal.press(CTRL_C)
-        time.sleep(0.5)
+        terminal.rest(0.5)
         terminal.press(CTRL_C)
         while terminal.read(0.3):
             pass
@@ -102,10 +114,10 @@ def test_interrupt_storm_ends_no_session(path: str, by_signal: bool) -> None:
         for number in range(60):
             terminal.press(f"incr n{number % 5}\r")
             for burst in range(number % 4 + 1):
-                time.sleep(0.003 * (burst + number % 5))
+                terminal.rest(0.003 * (burst + number % 5))
                 terminal.child.send_signal(signal.SIGINT) if by_signal else terminal.press(CTRL_C)
             terminal.read(0.02)
-        time.sleep(0.5)
+        terminal.rest(0.5)
         terminal.press(CTRL_C)
         while terminal.read(0.3):
             pass
@@ -120,7 +132,7 @@ def test_pipe_that_does_not_care_is_ended_by_the_third(path: str) -> None:
     with repl(path) as terminal:
         terminal.enter("list | (trap '' INT; sleep 60)")
         for _ in range(4):
-            time.sleep(0.4)
+            terminal.rest(0.4)
             terminal.press(CTRL_C)
         terminal.until("exit code 137")
         alive(terminal)
@@ -192,7 +204,7 @@ def test_line_in_an_editor(path: str) -> None:
     with repl(path, EDITOR='vi "') as terminal:
         terminal.type("get k")
         terminal.press("\x18\x05")
-        time.sleep(0.5)
+        terminal.rest(0.5)
         terminal.press("\r")
         terminal.until("\n23")
         assert b"Unhandled" not in terminal.seen
@@ -248,7 +260,7 @@ def test_question_can_be_interrupted(path: str) -> None:
         terminal.enter("delete --prefix k")
         terminal.until("[y/N]")
         terminal.press(CTRL_C)
-        terminal.until("interrupted")
+        terminal.until("^Cinterrupted")
         terminal.enter("get k")
         terminal.until("\n1\n")
 
@@ -265,7 +277,7 @@ def test_leaving_with_a_transaction_asks(path: str) -> None:
         terminal.ready()
         terminal.press("exit\r")
         terminal.until("exit", "[y/N]")
-        time.sleep(0.2)
+        terminal.rest(0.2)
         terminal.press("y\n")
         assert terminal.wait() == 0
     with Store(path) as store:
@@ -280,9 +292,9 @@ def test_interrupted_commit_can_be_tried_again(path: str) -> None:
         terminal.enter("begin")
         terminal.enter("set k 1")
         terminal.enter("commit")
-        time.sleep(0.5)
+        terminal.rest(0.5)
         terminal.press(CTRL_C)
-        terminal.until("interrupted", "[txn 1]>")
+        terminal.until("^Cinterrupted", "[txn 1]>")
         release(holder)
         terminal.enter("commit")
         terminal.until("1 written")
@@ -299,7 +311,7 @@ def test_every_terminal_works(path: str, term: str) -> None:
         terminal.enter("gte k")
         terminal.until("did you mean 'get'?")
         terminal.ready()
-        time.sleep(0.5)  # A dumb prompt is shown before the terminal is told to pass every key on.
+        terminal.rest(0.5)  # A dumb prompt is shown before the terminal is told to pass every key on.
         terminal.press(CTRL_D)
         assert terminal.wait() == 0
         assert term != "dumb" or b"\x1b[" not in terminal.seen
@@ -343,9 +355,9 @@ def test_vi_keys(path: str) -> None:
     with repl(path, KVCLI_EDITING_MODE="vi") as terminal:
         terminal.type("set k 1")
         terminal.press("\x1b")
-        time.sleep(0.7)
+        terminal.rest(0.7)
         terminal.press("0cwincr \x1b")
-        time.sleep(0.7)
+        terminal.rest(0.7)
         terminal.until("incr k 1")
         terminal.press("\r")
         terminal.until("\n1\n")
@@ -414,7 +426,7 @@ def test_idle_session_pins_no_pages(path: str) -> None:
             terminal.until("[txn 0]>")
             terminal.type("get k" + TAB)
             terminal.until("get key")
-            time.sleep(1)
+            terminal.rest(1)
             sizes = [churn(store) for _ in range(3)]
             assert len(set(sizes)) == 1
             assert sizes[0] < 10 * 100_000

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from kvcli.repl.session import Session
 
 ROWS_MAX = 1000  # A list without a limit ends here, on a screen.
-PLAIN = ("raw", "json")
 
 
 class Display(Output):
@@ -71,12 +70,9 @@ class Display(Output):
             return super()._show_listing(listing)
         shown, last = 0, b""
         for page in listing.pages:
-            if shown >= ROWS_MAX:
-                self.note(f"{shown:,} keys, and there are more: --cursor {cursors.pack(last)}, or `| less`")
-                break
-            part = page[: ROWS_MAX - shown]
-            self._write(self._page(part, listing))
-            shown, last = shown + len(part), part[-1][0] if part else last
+            if part := page[: ROWS_MAX - shown]:
+                self._write(self._page(part, listing))
+                shown, last = shown + len(part), part[-1][0]
             if len(part) < len(page):
                 self.note(f"{shown:,} keys, and there are more: --cursor {cursors.pack(last)}, or `| less`")
                 break
