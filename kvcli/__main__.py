@@ -2,8 +2,7 @@
 
 try:
     from kvcli.cli.entry import main
-    from kvcli.repl import interact
 
-    main(interact)
+    main("kvcli.repl")
 except KeyboardInterrupt:  # So early that main had no chance to say so.
     raise SystemExit(130) from None

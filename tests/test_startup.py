@@ -13,8 +13,7 @@ import lmdb
 before = set(sys.modules)
 from kvcli.cli import entry
 words = sys.argv[1:]
-from kvcli.repl import interact
-code = entry.run(entry.words(), interact)
+code = entry.run(entry.words(), "kvcli.repl")
 print()
 print(*sorted(set(sys.modules) - before), file=sys.stdout)
 """
@@ -31,7 +30,7 @@ GET = {
     ),
     *("kvcli.engine.opening", "kvcli.engine.transaction"),
     *("kvcli.commands", "kvcli.commands.context", "kvcli.commands.get"),
-    *("kvcli.repl", "kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output"),
+    *("kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output"),
 }
 # What a get loads besides: parts of the interpreter, and what lmdb loads when it opens.
 GET_OTHERS = {"__future__", "errno", "itertools", "lmdb._envid"}

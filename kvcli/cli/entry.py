@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from kvcli.cli.output import Output
     from kvcli.commands import Invocation
 
-    Interact = Callable[[Invocation], int]
-
 INTERRUPTED, PIPE_CLOSED, NOT_WRITTEN = 130, 141, 74
 
 
-def main(interact: Interact | None = None) -> NoReturn:
-    """Run the command line of this process, and end the process with its exit code."""
+def main(repl: str | None = None) -> NoReturn:
+    """Run the command line of this process, and end the process with its exit code.
+
+    `repl` names the room above that talks with people: it is entered by its name, and only for that.
+    """
     try:
-        code = flushed(run(words(), interact))
+        code = flushed(run(words(), repl))
     except KeyboardInterrupt:
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # Typer's own way to say that nobody reads its help.
@@ -54,20 +55,20 @@ def words() -> list[str]:
     return [os.fsencode(word).decode("utf-8", "surrogateescape") for word in sys.argv[1:]]
 
 
-def run(words: list[str], interact: Interact | None = None) -> int:
-    """Run one command line and give its exit code; `interact` is the REPL, which is another room's."""
+def run(words: list[str], repl: str | None = None) -> int:
+    """Run one command line and give its exit code; see main."""
     from kvcli.cli.output import Output
 
     output = Output(json="--json" in words)  # Until the words are understood, this decides how to complain.
-    return guarded(output, lambda: _run(words, output, interact))
+    return guarded(output, lambda: _run(words, output, repl))
 
 
-def _run(words: list[str], output: Output, interact: Interact | None) -> int:
+def _run(words: list[str], output: Output, repl: str | None) -> int:
     invocation = understand(words)
     if isinstance(invocation, int):
         return invocation
-    if invocation.command == "repl" and interact is not None:
-        return interact(invocation)
+    if invocation.command == "repl" and repl is not None:
+        return __import__(repl, fromlist=["interact"]).interact(invocation)  # type: ignore[no-any-return]
     return execute(invocation, output)
 
 
