@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 import time
@@ -11,9 +12,65 @@ import pytest
 
 from kvcli.store import Store
 from tests.processes import ROOT, hold_lock, release
-from tests.terminal import CTRL_C, CTRL_D, TAB, Terminal, repl
+from tests.terminal import CTRL_C, CTRL_D, CTRL_R, TAB, Terminal, repl
 
 KEYS = 200_000
+TYPED = (
+    *(
+        "get ",
+        "set ",
+        "list ",
+        "--prefix ",
+        "user:",
+        "n ",
+        "incr ",
+        "begin",
+        "commit",
+        "rollback",
+        "use default",
+        "format ",
+        "json",
+    ),
+    *(
+        "raw",
+        "help ",
+        "delete ",
+        "-b ",
+        "'",
+        '"',
+        "{",
+        "}",
+        "[",
+        "| head -2",
+        "\\",
+        "stat",
+        "cas n 5 --expect 1",
+        "é",
+        "🙂",
+        "-- ",
+    ),
+)
+PRESSED = (
+    *(
+        TAB,
+        TAB,
+        "\r",
+        "\r",
+        "\r",
+        "\x1b[A",
+        "\x1b[B",
+        "\x1b[C",
+        "\x1b[D",
+        CTRL_C,
+        CTRL_R,
+        "\x17",
+        "\x15",
+        "\x01",
+        "\x05",
+        "\x7f",
+    ),
+    *("\x1bOS", "\x0c", "\x19", "\x1b[3~", "\x1b", "\x13", "\x07"),
+)
 
 
 @pytest.fixture
@@ -189,6 +246,41 @@ def test_low_terminal(path: str, rows: int) -> None:
         terminal.until("42")
         terminal.type("get n")
         terminal.until("get n")
+
+
+def test_search_from_an_open_line(path: str) -> None:
+    """Ctrl-R in a line that would go on, to one that is complete, and back, ends nothing."""
+    Store(path).close()
+    with repl(path) as terminal:
+        terminal.enter("list --limit 7")
+        for _ in range(3):
+            terminal.type("set k 'open")
+            terminal.press(CTRL_R + "limit")
+            terminal.until("list --limit 7")
+            terminal.press(CTRL_C)
+            terminal.rest(0.2)
+            terminal.press(CTRL_C)
+        alive(terminal)
+        assert b"a bug" not in terminal.seen
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_typing_ends_nothing(path: str, seed: int) -> None:
+    """Two thousand keys and words at random, fast, in any mode: no bug, no traceback, and the session still answers."""
+    with Store(path) as store:
+        for number in range(100):
+            store.open("default").set(f"user:{number}", b"{}")
+    dice = random.Random(seed)
+    with repl(path, columns=dice.choice([30, 80]), rows=dice.choice([6, 24]), EDITOR="true") as terminal:
+        for _ in range(2000):
+            terminal.press(dice.choice(TYPED if dice.random() < 0.6 else PRESSED))
+            terminal.read(dice.choice([0, 0.002]))
+        terminal.rest(1)
+        for _ in range(3):
+            terminal.press("\x1b" + CTRL_C + "n\r")
+            terminal.rest(0.5)
+        assert terminal.child.poll() is None
+        assert not [word for word in (b"Traceback", b"a bug in", b"Unhandled") if word in terminal.seen]
 
 
 def test_line_in_an_editor(path: str) -> None:

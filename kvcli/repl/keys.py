@@ -5,14 +5,15 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.completion import CompleteEvent, get_common_complete_suffix
-from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import emacs_mode, vi_navigation_mode
+from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
+from prompt_toolkit.filters import Condition, emacs_mode, has_focus, vi_navigation_mode
 from prompt_toolkit.key_binding import KeyBindings
 
 from kvcli.prefixes import CANDIDATES_MAX
 from kvcli.repl.compose import edited
+from kvcli.repl.line import last
 
 if TYPE_CHECKING:
     from prompt_toolkit.buffer import Buffer
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
 def bindings() -> KeyBindings:
     """Give the keys of the prompt."""
     keys = KeyBindings()
+    keys.add("enter", filter=has_focus(DEFAULT_BUFFER) & Condition(_is_complete))(
+        lambda event: event.current_buffer.validate_and_handle()
+    )
     keys.add("f4")(_change_mode)
     keys.add("tab")(lambda event: _complete(event.current_buffer))
     keys.add("c-x", "c-e", filter=emacs_mode)(_compose)
     keys.add("v", filter=vi_navigation_mode)(_compose)
     return keys
+
+
+def _is_complete() -> bool:
+    """Tell whether Enter ends the line; else it goes on in the next one."""
+    return last(get_app().current_buffer.text).is_complete
 
 
 def _change_mode(event: KeyPressEvent) -> None:

@@ -10,7 +10,6 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import fragment_list_to_text
 
 from kvcli.cli.entry import INTERRUPTED
@@ -25,7 +24,7 @@ from kvcli.repl.history import open_history
 from kvcli.repl.interrupts import Interrupts
 from kvcli.repl.keys import bindings
 from kvcli.repl.lexer import WordLexer
-from kvcli.repl.line import last, lines
+from kvcli.repl.line import lines
 from kvcli.repl.plain import DUMB, read_line
 from kvcli.repl.style import STYLE
 from kvcli.repl.toolbar import bar, duration
@@ -80,6 +79,7 @@ def _reader(session: Session, interrupts: Interrupts) -> Callable[[], str]:
         rows = _rows()
         prompt.bottom_toolbar = (lambda: _bar(session)) if rows >= ROWS_FOR_BAR else None
         prompt.reserve_space_for_menu = max(0, min(MENU_ROWS, rows - ROWS_FOR_BAR))
+        prompt.layout.focus(prompt.default_buffer)  # The last line may have ended in the midst of a search.
         return prompt.prompt(pre_run=_load_soon, handle_sigint=False)
 
     return read
@@ -107,7 +107,7 @@ def _prompt(session: Session) -> PromptSession[str]:
         auto_suggest=AutoSuggestFromHistory(),
         history=open_history(with_values=_setting(session, "history_values") in YES),
         input_processors=[Hint()],
-        multiline=Condition(lambda: not last(get_app().current_buffer.text).is_complete),
+        multiline=True,  # Not a condition: a search that begins under one and ends under the other fails.
         key_bindings=bindings(),
         editing_mode=MODES.get(_setting(session, "editing_mode"), EditingMode.EMACS),
         enable_suspend=True,
