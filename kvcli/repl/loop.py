@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ YES = ("1", "yes", "true", "on")
 MODES = {"vi": EditingMode.VI, "emacs": EditingMode.EMACS}
 CONTINUATION = "... "
 MENU_ROWS, ROWS_FOR_BAR = 6, 8
+FAILURES_MAX = 5  # In a row: then it is not the keys.
 COLUMNS_FOR_STORE = 60  # In a narrower terminal the prompt is the bucket alone.
 
 
@@ -73,16 +75,44 @@ def _reader(session: Session, interrupts: Interrupts) -> Callable[[], str]:
                 return read_line(fragment_list_to_text(message(session)), CONTINUATION)
 
         return read_plainly
-    prompt = _prompt(session)
+    return Prompt(session).read
 
-    def read() -> str:
-        rows = _rows()
-        prompt.bottom_toolbar = (lambda: _bar(session)) if rows >= ROWS_FOR_BAR else None
+
+class Prompt:
+    """The prompt of a terminal that can do what terminals can."""
+
+    def __init__(self, session: Session) -> None:
+        """Show nothing yet."""
+        self._session = session
+        self._prompt = _prompt(session)
+        self._failures = 0
+        self._is_debugged = bool(os.environ.get("KVCLI_DEBUG"))
+        logging.getLogger("asyncio").disabled = not self._is_debugged  # It prints tracebacks.
+
+    def read(self) -> str:
+        """Ask for a line. Raises EOFError, and KeyboardInterrupt where the line is dropped.
+
+        Keys that come faster than prompt_toolkit expects can make it fail; that costs the line, and not the session.
+        """
+        try:
+            text = self._ask()
+        except (EOFError, OSError):
+            raise
+        except Exception:
+            self._failures += 1
+            if self._failures == FAILURES_MAX:
+                raise
+            self._prompt = _prompt(self._session)
+            raise KeyboardInterrupt from None
+        self._failures = 0
+        return text
+
+    def _ask(self) -> str:
+        rows, prompt = _rows(), self._prompt
+        prompt.bottom_toolbar = (lambda: _bar(self._session)) if rows >= ROWS_FOR_BAR else None
         prompt.reserve_space_for_menu = max(0, min(MENU_ROWS, rows - ROWS_FOR_BAR))
         prompt.layout.focus(prompt.default_buffer)  # The last line may have ended in the midst of a search.
-        return prompt.prompt(pre_run=_load_soon, handle_sigint=False)
-
-    return read
+        return prompt.prompt(pre_run=_load_soon, handle_sigint=False, set_exception_handler=self._is_debugged)
 
 
 def _bar(session: Session) -> StyleAndTextTuples:
