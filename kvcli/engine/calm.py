@@ -1,6 +1,6 @@
 """Calm: sections in which Ctrl-C waits, because half of them is worse than none: what is open would not be known, or not be open.
 
-A program that ends with Ctrl-C needs none of it. One that goes on, as the REPL does, asks `is_calm` in its handler.
+A program that ends with Ctrl-C needs none of it. One that goes on, as the REPL does, looks at `calm.depth` in its handler.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ class Draft(Engine):
         del lock_timeout, meanwhile  # There is no lock to wait for, and nothing to do while it is written.
 
         def plan(snapshot: Snapshot) -> tuple[Answer, Changes, Seen]:
-            fresh, seen = Changes(), dict[tuple[bytes, bytes, bytes], int]()
+            seen: Seen = {}
+            fresh = Changes()
             return work(Layer(Layer(snapshot, self._changes, seen), fresh, seen)), fresh, seen
 
         answer, fresh, seen = self._base.read(plan)
@@ -169,11 +170,7 @@ class Layer(Update):
         """See Snapshot.count."""
         changed = self._changes.values.get(bucket, {})
         before = self._look(bucket, list(changed), None)
-        return (
-            self._below.count(bucket) - sum(value is not None for value in before) + sum(
-                value is not None for value in changed.values()
-            )
-        )  # fmt: skip
+        return self._below.count(bucket) + sum(map(_is_there, changed.values())) - sum(map(_is_there, before))
 
     def buckets(self) -> list[bytes]:
         """See Snapshot.buckets."""
@@ -261,6 +258,10 @@ class Layer(Update):
     def _look(self, bucket: bytes, keys: list[bytes], room: int | None) -> list[bytes | None]:
         below = self._below
         return below.look(bucket, keys, room) if isinstance(below, Layer) else below.get_many(bucket, keys, room)
+
+
+def _is_there(value: bytes | None) -> bool:
+    return value is not None
 
 
 def _conflict(keys: list[bytes]) -> Conflict:

@@ -89,7 +89,7 @@ class KeyCompleter(Completer):
         found = self._session.look(lambda opened: candidates(opened, raw), bucket)
         for key in found or []:
             text = as_text(key)
-            is_group = key[-1:] in [bytes([each]) for each in SEPARATORS] and len(key) > len(raw)
+            is_group = key[-1] in SEPARATORS and len(key) > len(raw)
             written = quoted(text)
             yield (
                 f"-- {written}" if written.startswith("-") and needs_dashes else written,

@@ -87,9 +87,8 @@ def without_values(line: Line) -> str:
         named = role.argument or role.option
         if role.kind != "wrong" and (named is None or (reading.syntax.name, named.name) not in VALUES):
             words.append(quoted(word.text))
-    holds_values = reading.syntax.name in {
-        command for command, _ in VALUES
-    }  # One that was not quoted ends in the tail.
+    # A value that was not quoted ends in the tail.
+    holds_values = any(command == reading.syntax.name for command, _ in VALUES)
     tail = line.text[line.tail_at : line.end] if line.tail_at is not None and not holds_values else ""
     return " ".join([*words, tail]).rstrip()
 

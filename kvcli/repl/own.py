@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ def own(declared: Callable[..., Any]) -> Callable[..., Any]:
     def understood(**values: Any) -> Invocation:
         return Invocation(name, declared(**{each: unshield(value) for each, value in values.items()}) or {}, {})
 
-    understood.__signature__ = __import__("inspect").signature(declared, eval_str=True)  # type: ignore[attr-defined]
+    understood.__signature__ = inspect.signature(declared, eval_str=True)  # type: ignore[attr-defined]
     understood.__doc__ = help_of(declared)
     app.command(name)(understood)
     return declared

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kvcli.cli.entry import guarded
 from kvcli.cli.output import Output
-from kvcli.errors import InvalidArgument, NoSuchFile
+from kvcli.errors import InvalidArgument
 from kvcli.repl.line import Line
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ def source(session: Session, file: str, output: Output) -> int:
     """Run the lines of a file. Raises InvalidArgument where files name each other for ever."""
     if session.depth == DEPTH_MAX:
         raise InvalidArgument(f"source within source, {DEPTH_MAX} deep: is it a circle?")
-    if "\0" in file:
-        raise NoSuchFile("the name of a file holds no NUL byte")
     with open(file, "rb") as lines:
         session.depth += 1
         try:

@@ -63,9 +63,17 @@ class Session:
         """Run one line and give its exit code. Ctrl-C and a reader that left are raised."""
         started = perf_counter()
         try:
-            return guarded(output, lambda: self._run(line, output))
+            return guarded(output, lambda: self._run_named(line, output))
         finally:
             self.elapsed = perf_counter() - started
+
+    def _run_named(self, line: Line, output: Output) -> int:
+        try:
+            return self._run(line, output)
+        except ValueError as error:
+            if "null byte" not in str(error):
+                raise
+            raise NoSuchFile("the name of a file holds no NUL byte") from error  # On a command line none could.
 
     def _run(self, line: Line, output: Output) -> int:
         output.json = output.json or "--json" in options_of([word.text for word in line.words])
@@ -96,10 +104,6 @@ class Session:
         context = self.context(output, **settings)
         try:
             return output.show(run_command(invocation, context))
-        except ValueError as error:
-            if "null byte" not in str(error):
-                raise
-            raise NoSuchFile("the name of a file holds no NUL byte") from error  # On a command line none could.
         except NoSuchKey as error:
             if self.is_interactive and output.terminal and "key" in invocation.arguments:
                 self._hint(error, context, str(invocation.arguments["key"]))
