@@ -33,7 +33,7 @@ def locate(store: str | None = None, profile: str | None = None, environ: Mappin
         return Location(_checked(store), "--store")
     if environ.get("KVCLI_STORE"):
         return Location(environ["KVCLI_STORE"], "KVCLI_STORE")
-    config = _config(environ)
+    config = config_file(environ)
     if profile is not None or os.path.exists(config):
         found = _configured(config, profile, "store")
         if found is not None:
@@ -49,7 +49,7 @@ def setting(name: str, profile: str | None = None, environ: Mapping[str, str] = 
     variable = f"KVCLI_{name.upper()}"
     if environ.get(variable):
         return environ[variable], variable
-    config = _config(environ)
+    config = config_file(environ)
     if profile is None and not os.path.exists(config):
         return None
     found = _configured(config, profile, name) or _configured(config, None, name)
@@ -61,14 +61,15 @@ def history_file(environ: Mapping[str, str] = os.environ) -> str:
     return os.path.join(_base(environ, "XDG_STATE_HOME", ".local/state"), "kvcli", "history")
 
 
+def config_file(environ: Mapping[str, str] = os.environ) -> str:
+    """Give the config file, which need not be there."""
+    return os.path.join(_base(environ, "XDG_CONFIG_HOME", ".config"), "kvcli", "config.toml")
+
+
 def _checked(store: str) -> str:
     if not store:
         raise NoSuchStore("--store is empty: name a folder")
     return store
-
-
-def _config(environ: Mapping[str, str]) -> str:
-    return os.path.join(_base(environ, "XDG_CONFIG_HOME", ".config"), "kvcli", "config.toml")
 
 
 def _configured(config: str, profile: str | None, setting: str) -> str | None:

@@ -1,6 +1,6 @@
 """Transcripts: commands and what they print, played in order on a fresh store. They specify the tool, messages included.
 
-A line that starts with `$ kvcli ` is a command, in the words of a shell; lines below it that start with `< ` are its
+A line that starts with `$ kvcli ` is a command, in the words of a shell, STORE for the store's path; lines below it that start with `< ` are its
 stdin; what follows is its output, stdout first and then
 stderr, a newline added where the last line has none, STORE for its path; `[exit N]` ends it unless N is 0.
 
@@ -35,7 +35,8 @@ def commands(name: str) -> Iterator[tuple[str, bytes, str]]:
 def test_transcript(kvcli: Run, path: str, name: str) -> None:
     """Every command prints what the transcript says."""
     for command, given, expected in commands(name):
-        assert (command, written(kvcli(*shlex.split(command), input=given), path)) == (command, expected)
+        words = shlex.split(command.replace("STORE", path))
+        assert (command, written(kvcli(*words, input=given), path)) == (command, expected)
 
 
 @pytest.mark.parametrize("name", sorted(os.listdir(FOLDER)))
@@ -44,8 +45,8 @@ def test_repl_prints_the_same(kvcli: Run, path: str, name: str, tmp_path: os.Pat
     script, other = os.path.join(tmp_path, "script"), path + "-repl"
     for command, given, _ in commands(name):
         with open(script, "w", encoding="utf-8") as file:
-            file.write(command)
-        plain = kvcli(*shlex.split(command), input=given)
+            file.write(command.replace("STORE", other))
+        plain = kvcli(*shlex.split(command.replace("STORE", path)), input=given)
         typed = kvcli("repl", script, input=given, env={"KVCLI_STORE": other})
         assert (command, typed.returncode) == (command, plain.returncode)
         assert (command, typed.stdout.replace(other.encode(), path.encode())) == (command, plain.stdout)

@@ -135,7 +135,7 @@ class Output:
         with self._bar(progress.total, "bytes") as advance:
             for done in progress.steps:
                 advance(done)
-        return self._show_record(progress.record)
+        return self.show(progress.answer)
 
     def _show_replay(self, replay: Replay) -> int:
         """Pass on what a command prints. Where nobody reads any more it still runs to its end, if others wait for that."""
@@ -204,7 +204,7 @@ class Output:
             print_table(table, sys.stdout)
         else:
             self._write(b"".join(line + b"\n" for line in _tabbed(table)))
-        return 0
+        return self.complain(table.error) if table.error is not None else 0
 
     def _write(self, data: bytes) -> None:
         write_through(sys.stdout, data)

@@ -50,6 +50,8 @@ caches = typer.Typer(
     help="Keep values for a time, and what commands print.", rich_markup_mode=_markup(), no_args_is_help=False
 )
 app.add_typer(caches, name="cache")
+configs = typer.Typer(help="Show the settings.", rich_markup_mode=_markup(), no_args_is_help=False)
+app.add_typer(configs, name="config")
 
 
 def _version(wanted: bool) -> None:

@@ -66,14 +66,15 @@ class Listing:
 
 
 class Table:
-    """Rows of named cells."""
+    """Rows of named cells. `error` says after the last one what they come to, where that is bad."""
 
-    __slots__ = ("rows", "tall")
+    __slots__ = ("error", "rows", "tall")
 
     def __init__(self, rows: list[dict[str, object]], *, tall: bool = False) -> None:
         """All rows have the names of the first; a `tall` table has one, shown as a line for each cell."""
         self.rows = rows
         self.tall = tall
+        self.error: KvError | None = None
 
 
 class Stream:
@@ -91,14 +92,14 @@ class Stream:
 
 
 class Progress:
-    """Work that takes long: `steps` does it, and gives how much of `total` is done; then `record` is the answer."""
+    """Work that takes long: `steps` does it, and gives how much of `total` is done; then `answer` is it."""
 
-    __slots__ = ("record", "steps", "total")
+    __slots__ = ("answer", "steps", "total")
 
-    def __init__(self, steps: Iterator[int], record: Record) -> None:
+    def __init__(self, steps: Iterator[int], answer: Record | Table) -> None:
         """Hold what does the work."""
         self.steps = steps
-        self.record = record
+        self.answer = answer
         self.total: int | None = None
 
 

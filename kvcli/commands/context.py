@@ -50,6 +50,7 @@ class Context:
         self._bucket = bucket
         self.warn = warn
         self.bucket_name = bucket if bucket is not None else home or os.environ.get("KVCLI_BUCKET") or DEFAULT
+        self._home = home
         self.read_only = read_only
         self.lock_timeout = lock_timeout
         self.durability = durability
@@ -75,6 +76,17 @@ class Context:
         return words if profile is None else [*words, "--profile", profile]
 
     @property
+    def bucket_origin(self) -> str:
+        """What decided on the bucket: an option, the REPL's `use`, a variable, or `default`."""
+        if self._bucket is not None:
+            return "--bucket"
+        return "use" if self._home else "KVCLI_BUCKET" if os.environ.get("KVCLI_BUCKET") else "default"
+
+    def setting(self, name: str) -> tuple[str, str] | None:
+        """Give a setting as somebody wrote it, and where; see location.setting."""
+        return setting(name, self._chosen[1])
+
+    @property
     def is_open(self) -> bool:
         """Whether the store was found and is open."""
         return self._store is not None
@@ -85,7 +97,7 @@ class Context:
             return self._store
         engine = connect(self.location.path, writable=False)
         if engine is None and self.location.named:
-            raise self._no_store()
+            raise self.no_store()
         return self._keep(engine or self._void())
 
     def store_to_write(self, *, make: bool = True, check: Callable[[], None] | None = None) -> Store:
@@ -148,7 +160,7 @@ class Context:
         def cap() -> int:
             if said is not None:
                 return said
-            written = setting("cache_max_size", self._chosen[1])
+            written = self.setting("cache_max_size")
             try:
                 return CACHE_BYTES if written is None else checked_size(size(*written))
             except InvalidArgument as error:
@@ -167,7 +179,7 @@ class Context:
         if make and not self.read_only:
             create(path)
         elif self.location.named and not remove:
-            raise self._no_store()
+            raise self.no_store()
 
     def confirm(self, question: str) -> bool:
         """Ask a person. Raises InvalidArgument where nobody can be asked."""
@@ -201,7 +213,8 @@ class Context:
             self._store = None
             self._writable = False
 
-    def _no_store(self) -> NoSuchStore:
+    def no_store(self) -> NoSuchStore:
+        """Make the error for a store that is not there."""
         return NoSuchStore(f"no store at {self.location.path} (from {self.location.origin}): the first set makes one")
 
     def _connect(self) -> Engine | None:

@@ -54,7 +54,8 @@ class Import:
 
     def __init__(self, context: Context, note: bytes, *, resume: bool) -> None:
         """Do nothing yet."""
-        self.progress = Progress(iter(()), Record({}))
+        self._told: dict[str, object] = {}
+        self.progress = Progress(iter(()), Record(self._told))
         self._context = context
         self._note = note
         self._resume = resume
@@ -82,7 +83,7 @@ class Import:
         self._set(bucket, pending, last=self._bad is None)
         if self._bad is not None:
             raise MalformedData(f"{self._bad} ({self._count:,} records before it were imported)") from self._bad
-        self.progress.record.fields["imported"] = self._count
+        self._told["imported"] = self._count
 
     def _good(self, source: Iterator[Records]) -> Iterator[Records]:
         """Give the records up to a bad one, and keep what is wrong with that."""

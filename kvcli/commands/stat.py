@@ -16,10 +16,14 @@ def run(context: Context) -> Table:
     store = context.store_to_read()
 
     def work(snapshot: Snapshot) -> dict[str, object]:
-        names = snapshot.buckets()
-        return {"buckets": len(names), "keys": sum(_count(snapshot, name) for name in names)}
+        return {"buckets": len(snapshot.buckets()), "keys": keys_of(snapshot)}
 
     return Table([{**store.stat(), **store.read(work), "origin": context.location.origin}], tall=True)
+
+
+def keys_of(snapshot: Snapshot) -> int:
+    """Count the keys of all buckets that can be counted."""
+    return sum(_count(snapshot, name) for name in snapshot.buckets())
 
 
 def _count(snapshot: Snapshot, bucket: bytes) -> int:

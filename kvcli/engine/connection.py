@@ -18,6 +18,7 @@ from kvcli.errors import InvalidArgument, KvError, Other, ReadOnly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
     from typing import TypeVar
 
@@ -60,6 +61,18 @@ def _shared(files: Files, *, writable: bool, metasync: bool) -> Environment:
     known.upgrade(writable=writable, metasync=metasync)
     known.users += 1
     return known
+
+
+def registry() -> LockType:
+    """Give the lock that whoever opens or closes an environment holds."""
+    return _registry
+
+
+def is_open_here(data: str) -> bool:
+    """Tell whether this process has a data file open."""
+    status = os.stat(data)
+    known = _environments.get((status.st_dev, status.st_ino))
+    return known is not None and known.pid == os.getpid()
 
 
 def _forget_locks() -> None:

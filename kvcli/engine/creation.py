@@ -11,7 +11,7 @@ import tempfile
 import lmdb
 
 from kvcli.engine import DEFAULT_BUCKET
-from kvcli.engine.files import DATA, LOCK, check_folder, is_lone
+from kvcli.engine.files import DATA, LOCK, check_folder, is_lone, sync_folder
 from kvcli.engine.opening import open_new
 from kvcli.engine.revisions import OURS, Ledger
 from kvcli.engine.transaction import PRIVATE
@@ -41,7 +41,7 @@ def _make_folder(path: str) -> None:
     os.makedirs(parent, mode=0o700, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
-        _sync(parent)
+        sync_folder(parent)
     status = os.lstat(path)
     if not stat.S_ISDIR(status.st_mode):
         raise NoSuchStore(f"{path} is a file: name a folder")
@@ -65,12 +65,4 @@ def _publish(fresh: str, path: str) -> None:
     # A link, not a rename: where two processes create at once, the second must not replace what the first wrote to.
     with contextlib.suppress(FileExistsError):
         os.link(os.path.join(fresh, DATA), os.path.join(path, DATA))
-    _sync(path)
-
-
-def _sync(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path)

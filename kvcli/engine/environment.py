@@ -38,10 +38,8 @@ class Environment:
     def __init__(self, files: Files, *, writable: bool, metasync: bool) -> None:
         """Open the files. Raises lmdb.Error, OSError or DamagedStore."""
         self.files = files
-        self.writable = writable
-        self.metasync = metasync
-        self.pid = os.getpid()
-        self.users = 1
+        self.writable, self.metasync = writable, metasync
+        self.pid, self.users = os.getpid(), 1
         self._gate = Gate()
         self._opening = RLock()
         self._holding = False
@@ -50,12 +48,11 @@ class Environment:
 
     def _open(self) -> None:
         self._unlocked = not self.writable and not os.path.exists(self.files.lock)
-        self._env, self.format = open_files(self.files, writable=self.writable, metasync=self.metasync)
+        self._env, self.format, self.file_id = open_files(self.files, writable=self.writable, metasync=self.metasync)
+        self._stale_readers = self._env.reader_check()  # Those that were killed keep old pages until somebody looks.
         self.key_bytes_max = self._env.max_key_size()  # 511; in a foreign environment of format 1.0, 1,978.
         self._terminator = b"\0" if self.format == "1.0" else b""  # 1.0 counts the NUL of a C string in.
         self.handles: dict[bytes, lmdb._Database] = {}
-        status = os.stat(self.files.data)
-        self.file_id = (status.st_dev, status.st_ino)
 
     def marked(self, identity: bytes) -> bytes:
         """Tie an identity to the very file, so that every copy of it, by whatever program, is another store."""
@@ -252,8 +249,10 @@ class Environment:
 
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole environment."""
+        from kvcli.engine.readers import behind
+
         with self._gate.passage():
-            info = self._env.info()
+            info, readers = self._env.info(), self._env.readers()
         return {
             "path": self.files.path,
             "format": self.format,
@@ -262,6 +261,8 @@ class Environment:
             "revision": info["last_txnid"],
             "readers": info["num_readers"],
             "readers_max": info["max_readers"],
+            "readers_behind": behind(readers, info["last_txnid"]),
+            "readers_cleared": self._stale_readers,
         }
 
     def upgrade(self, *, writable: bool, metasync: bool) -> None:
@@ -282,10 +283,8 @@ class Environment:
 
     def close(self) -> bool:
         """Close; false, and still open, while a thread waits for the writer lock: closing would wait with it."""
-        if self._writer is not None:
-            if not self._writer.is_idle():
-                return False
-            self._writer.stop()
+        if self._writer is not None and not self._writer.stop():
+            return False
         self._gate.alone(self._env.close)
         return True
 

@@ -117,8 +117,8 @@ def extend_file(path: str, missing: int) -> None:
         os.close(handle)
 
 
-def verify(path: str) -> None:
-    """Walk every page in pure Python. Raises DamagedStore with the first problem found."""
+def verify(path: str, name: str | None = None) -> None:
+    """Walk every page in pure Python. Raises DamagedStore with the first problem found, of what `name` says it is."""
     from lmdb.verify import VerifyError, verify
 
     try:
@@ -126,7 +126,16 @@ def verify(path: str) -> None:
     except VerifyError as error:
         problems = [str(error)]
     if problems:
-        raise DamagedStore(f"{path} is truncated or damaged ({problems[0]}): restore it from a backup")
+        raise DamagedStore(f"{name or path} is truncated or damaged ({problems[0]}): restore it from a backup")
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _meta(page: bytes, file_bytes: int) -> Header | None:

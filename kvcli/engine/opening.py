@@ -18,8 +18,8 @@ TRIES = 3
 PERMANENT = (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.MemoryError, lmdb.ReadersFullError, lmdb.CorruptedError)
 
 
-def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[lmdb.Environment, str]:
-    """Open existing files; give the environment and its format. Raises lmdb.Error, OSError or DamagedStore.
+def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[lmdb.Environment, str, tuple[int, int]]:
+    """Open existing files; give the environment, its format, and which file it is. Raises lmdb.Error, OSError or DamagedStore.
 
     Where there is no lock file nobody writes, and a reader makes none: Environment.read looks whether one has come.
     """
@@ -32,7 +32,18 @@ def open_files(files: Files, *, writable: bool, metasync: bool = True) -> tuple[
     if writable:
         reserve_lock(files.lock)
     options = {"readonly": not writable, "metasync": metasync, "max_dbs": BUCKETS_MAX}
-    return _open_stepping(files.path, sizes, subdir=not files.single, create=False, lock=lock, **options), header.format
+    while True:
+        before = file_id(files)
+        env = _open_stepping(files.path, sizes, subdir=not files.single, create=False, lock=lock, **options)
+        if file_id(files) == before:
+            return env, header.format, before
+        env.close()  # The file was replaced meanwhile, and it may be the old one that is open now.
+
+
+def file_id(files: Files) -> tuple[int, int]:
+    """Say which file the data file is, whatever its name."""
+    status = os.stat(files.data)
+    return status.st_dev, status.st_ino
 
 
 def open_volatile(files: Files, *, writable: bool, mapped: bool) -> lmdb.Environment:
@@ -43,11 +54,13 @@ def open_volatile(files: Files, *, writable: bool, mapped: bool) -> lmdb.Environ
     says it has allocated the blocks.
     """
     reserve_lock(files.lock)
-    return _open_trying(
+    env = _open_trying(
         files.path,
         read_header(files).map_size,
         {"readonly": not writable, "create": False, "sync": False, "writemap": mapped and writable, "max_dbs": 0},
     )
+    env.reader_check()
+    return env
 
 
 def open_new(folder: str, map_bytes: int = MAP_BYTES) -> lmdb.Environment:
@@ -102,15 +115,13 @@ def _open_trying(path: str, size: int, options: dict[str, object]) -> lmdb.Envir
 
 
 def _open(path: str, size: int, options: dict[str, object]) -> lmdb.Environment:
-    env = lmdb.open(
+    return lmdb.open(
         os.fsencode(path),  # Of a str it takes only what is UTF-8.
         map_size=size,
         mode=0o700,  # LMDB drops the x bits for the files, so this is 0700 and 0600.
         max_readers=READERS_MAX,
         **options,  # type: ignore[arg-type]
     )
-    env.reader_check()  # Readers that were killed keep old pages alive until somebody looks.
-    return env
 
 
 def _is_archive(files: Files) -> bool:

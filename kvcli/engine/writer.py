@@ -124,10 +124,13 @@ class Writer:
         """Tell whether no job is running or stuck behind the writer lock."""
         return not self._calls
 
-    def stop(self) -> None:
-        """End the thread, once its last job is done."""
+    def stop(self) -> bool:
+        """End the thread; false, and it goes on, while a job is running or stuck behind the writer lock."""
+        if not self.is_idle():
+            return False
         self._stopped = True
         self._call()
+        return True
 
     def _post(self, call: Call) -> None:
         if not self._serving.locked():

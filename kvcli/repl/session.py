@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Seen = TypeVar("Seen")
 
+ALONE = ("compact",)  # Nobody may have the store open beside these.
 CUT_SHORT = ("batch",)  # What has not done all where nobody reads its answers.
 PLACES = {"store", "profile"}
 
@@ -102,6 +103,8 @@ class Session:
         if self.draft is not None and PLACES & set(settings):
             raise InvalidArgument("a transaction is open: commit or rollback before you turn to another store")
         context = self.context(output, **settings)
+        if invocation.command in ALONE:
+            self._forget_last()
         try:
             return output.show(run_command(invocation, context))
         except NoSuchKey as error:
@@ -116,7 +119,11 @@ class Session:
         if self.is_interactive:
             context.close()
             return
-        before, self._last = self._last, context
+        self._forget_last()
+        self._last = context
+
+    def _forget_last(self) -> None:
+        before, self._last = self._last, None
         if before is not None:
             before.close()
 
@@ -241,6 +248,5 @@ class Session:
 
     def close(self) -> None:
         """Close what was opened; a transaction is forgotten."""
-        if self._last is not None:
-            self._last.close()
+        self._forget_last()
         self._end_draft()

@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.crash import hostile, kill_batch, kill_filler
+from tests.crash import backup, hostile, kill_batch, kill_filler
 
 CAMPAIGNS: dict[str, Callable[[int, int], tuple[str, list[str]]]] = {
+    "backup": backup.campaign,
     "hostile": hostile.campaign,
     "kill-batch": kill_batch.campaign,
     "kill-filler": kill_filler.campaign,

@@ -1,0 +1,66 @@
+"""kvcli backup: a copy of the store in one file, made while others write, whole or not there."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from kvcli.commands import Progress, Record
+from kvcli.engine import exists
+from kvcli.engine.copying import Copy
+from kvcli.engine.files import DATA, Files, find
+from kvcli.engine.solitude import solitude
+from kvcli.errors import InvalidArgument, KvError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kvcli.commands.context import Context
+
+
+def run(context: Context, file: str) -> Progress:
+    """Copy the store to `file` as it is at one revision, look through the copy, and put it into place in one step.
+
+    An older backup of that name is replaced; anything else is not. Raises InvalidArgument, DamagedStore, Full.
+    """
+    files = found(context)
+    _check_target(files, file)
+    record = Record({"file": file, "bytes": 0})
+    progress = Progress(_back_up(files, file, context.lock_timeout, record), record)
+    progress.total = os.stat(files.data).st_size
+    return progress
+
+
+def found(context: Context) -> Files:
+    """Give the files of the context's store. Raises NoSuchStore, also for the default store where nobody made it yet."""
+    files = find(context.location.path)
+    if files is None:
+        raise context.no_store()
+    return files
+
+
+def _back_up(files: Files, file: str, lock_timeout: float, record: Record) -> Iterator[int]:
+    path = os.path.abspath(file)
+    with Copy(files, os.path.dirname(path)) as copy:
+        yield from copy.steps(lock_timeout, compact=True)
+        copy.verify()
+        record.fields["bytes"] = os.fstat(copy.handle).st_size
+        older = Files(path, single=True)
+        with solitude(older, time.monotonic() + lock_timeout) if os.path.exists(older.lock) else nullcontext():
+            copy.put(path)
+
+
+def _check_target(files: Files, file: str) -> None:
+    """Refuse to replace what is no backup, or is the store itself."""
+    if os.path.isdir(file):
+        raise InvalidArgument(f"{file} is a folder: name a file in it, say {os.path.join(file, 'backup.mdb')}")
+    if not os.path.lexists(file):
+        return
+    if os.path.basename(file) == DATA or os.path.samefile(file, files.data):
+        raise InvalidArgument(f"{file} is a store: name another file")
+    try:
+        exists(file)
+    except KvError as error:
+        raise InvalidArgument(f"{file} is there, and no backup: name another file") from error

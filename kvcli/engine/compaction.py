@@ -1,0 +1,39 @@
+"""Compaction: the data file of an environment, written anew without the pages that nothing uses.
+
+LMDB's files never shrink, and whoever has the old file open would go on in it, unseen. So the new one takes its place
+only while nobody has the environment open.
+"""
+
+from __future__ import annotations
+
+import time
+
+from kvcli.engine.copying import Copy
+from kvcli.engine.files import find, read_header
+from kvcli.engine.solitude import solitude
+from kvcli.errors import NoSuchStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def compact(path: str, lock_timeout: float) -> Iterator[int]:
+    """Compact the environment at `path`, and say now and then how many bytes the new file has.
+
+    Raises Busy where somebody has it open, or writes to it, for `lock_timeout` seconds; DamagedStore, Full.
+    """
+    files = find(path)
+    if files is None:
+        raise NoSuchStore(f"no store at {path}")
+    deadline = time.monotonic() + lock_timeout
+    while True:
+        revision = read_header(files).revision
+        with Copy(files, files.folder) as copy:
+            yield from copy.steps(lock_timeout, compact=True)
+            copy.verify()
+            copy.look_like(files.data)
+            with solitude(files, deadline):
+                if read_header(files).revision == revision:
+                    copy.put(files.data)
+                    return
