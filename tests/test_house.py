@@ -47,6 +47,7 @@ COLD = (
     *("kvcli.async_cache", "kvcli.cli.caching", "kvcli.commands.child", "kvcli.commands.tap", "kvcli.engine.lives"),
     "kvcli.repl.",
     *("kvcli.commands.edit", "kvcli.commands.watch"),
+    *("kvcli.cli.progress", "kvcli.cli.declared"),
     *("kvcli.cli.keeping", "kvcli.commands.backup", "kvcli.commands.check", "kvcli.commands.compact"),
     *("kvcli.commands.restore", "kvcli.engine.bookkeeping", "kvcli.engine.copying", "kvcli.engine.solitude"),
     *("kvcli.engine.compaction", "kvcli.engine.readers", "kvcli.commands.config_show"),

@@ -103,7 +103,7 @@ def test_files_are_completed_after_at(session: Session, tmp_path: os.PathLike[st
     """`@` starts the name of a file, where a value or a script may come from."""
     with open(os.path.join(tmp_path, "a file.json"), "w", encoding="utf-8"):
         pass
-    assert completions(session, f"set k @{tmp_path}/a") == [f'"@{tmp_path}/a file.json"']
+    assert completions(session, f"set k @{tmp_path}/a") == [f'@"{tmp_path}/a file.json"']
     assert completions(session, f"source {tmp_path}/a") == [f'"{tmp_path}/a file.json"']
 
 

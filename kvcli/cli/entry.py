@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kvcli.cli.output import Output
     from kvcli.commands import Invocation
 
+COMPLETE = "__complete"  # What the completion scripts say, and nobody else.
 INTERRUPTED, PIPE_CLOSED, NOT_WRITTEN = 130, 141, 74
 
 
@@ -64,6 +65,10 @@ def run(words: list[str], repl: str | None = None) -> int:
 
 
 def _run(words: list[str], output: Output, repl: str | None) -> int:
+    if words[:1] == [COMPLETE]:
+        from kvcli.cli.completion import complete
+
+        return complete(words[1:])
     invocation = understand(words)
     if isinstance(invocation, int):
         return invocation

@@ -163,7 +163,7 @@ class Output:
             from contextlib import nullcontext
 
             return nullcontext(lambda _: None)
-        from kvcli.cli.screen import bar
+        from kvcli.cli.progress import bar
 
         return bar(total, unit)
 

@@ -83,3 +83,17 @@ def repl(
     its exit code.
 
     """
+
+
+@declare(app, "completion")
+def completion(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", show_default=False)]) -> None:
+    """Print the script that completes commands, options, buckets and keys in a shell.
+
+    Examples:
+      eval "$(kvcli completion bash)"
+      kvcli completion zsh > "${fpath[1]}/_kvcli"
+      kvcli completion fish > ~/.config/fish/completions/kvcli.fish
+
+    An installation puts them where shells look by themselves, below its prefix.
+
+    """

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from typing import TextIO
 
     from kvcli.commands import Listing, Table
@@ -72,23 +70,6 @@ def print_table(table: Table, file: TextIO) -> None:
         for row in table.rows:
             grid.add_row(*[Text(_cell(row[name]), justify="left" if name == "bucket" else "right") for name in names])
     Console(file=file, highlight=False, soft_wrap=False).print(grid)
-
-
-@contextmanager
-def bar(total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how much of `total` is done, as often as the function that it gives is told; then wipe it away."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda done: progress.update(task, completed=done)
 
 
 def _cell(value: object) -> str:

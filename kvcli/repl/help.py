@@ -69,7 +69,7 @@ def _overview(known: Tree) -> str:
 def _page(known: Tree, name: str) -> str:
     """Let Typer write the page of a command, plain, and without the options that all commands have."""
     syntax = known.commands[name]
-    command: Any = copy(syntax.parsed_by)
+    command: Any = copy(known.parser(name))
     shared = {option.name for option in syntax.options if option.is_shared}
     command.params = [each for each in command.params if each.name not in shared]
     from typer.core import TyperCommand

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.layout.processors import Processor, Transformation
 
+from kvcli.cli.reading import Reading
 from kvcli.repl.line import last
-from kvcli.repl.reading import Reading
 from kvcli.repl.tree import tree
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def hint(text: str) -> str:
     if line.tail_at is not None or not line.is_complete:
         return ""
     is_ended = text[-1:].isspace()
-    reading = Reading(tree(), line)
+    reading = Reading(tree(), line.words)
     arguments = [each.metavar for each in reading.open_arguments()]
     if reading.syntax is None or (not is_ended and len(line.words) == 0):
         awaited = reading.missing()

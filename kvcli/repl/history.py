@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
+from kvcli.cli.reading import Reading
 from kvcli.location import history_file
 from kvcli.repl.line import lines, quoted
-from kvcli.repl.reading import Reading
 from kvcli.repl.tree import tree
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Kept(FileHistory):
 
 def without_values(line: Line) -> str:
     """Write a line without the values in it; nothing of one that is no command, which could be anything."""
-    reading = Reading(tree(), line)
+    reading = Reading(tree(), line.words)
     if reading.syntax is None or not line.is_complete or reading.missing():
         return ""
     words = []

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.lexers import Lexer
 
+from kvcli.cli.reading import Reading, Role
 from kvcli.repl.line import lines
-from kvcli.repl.reading import Reading, Role
 from kvcli.repl.tree import Tree, tree
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.document import Document
     from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-    from kvcli.repl.line import Line, Word
+    from kvcli.cli.reading import Word
+    from kvcli.repl.line import Line
 
 CHARS_MAX = 20_000
 STYLES = {"command": "class:command", "group": "class:command", "option": "class:option", "wrong": "class:wrong"}
@@ -46,19 +47,24 @@ class WordLexer(Lexer):
 
 
 def _colour(known: Tree, line: Line, styles: list[str]) -> None:
-    reading = Reading(known, line)
+    reading = Reading(known, line.words)
     for word, role in zip(line.words, reading.roles, strict=True):
-        style = _style(reading, word, role)
+        style = _style(reading, word, role, is_end=word.end == len(line.text))
         styles[word.start : word.end] = [style] * (word.end - word.start)
     if line.tail_at is not None:
         styles[line.tail_at : line.end] = ["class:shell"] * (line.end - line.tail_at)
 
 
-def _style(reading: Reading, word: Word, role: Role) -> str:
+def _style(reading: Reading, word: Word, role: Role, *, is_end: bool) -> str:
     if word.fault is not None:
         return "class:wrong"
-    is_last = word.end == len(reading.line.text) and reading.syntax is None
-    if role.kind == "wrong" and is_last and any(name.startswith(word.text) for name in reading.tree.beginnings()):
+    is_first = reading.syntax is None
+    if (
+        role.kind == "wrong"
+        and is_end
+        and is_first
+        and any(name.startswith(word.text) for name in reading.known.beginnings())
+    ):
         return ""  # It may still become something.
     if role.kind in STYLES:
         return STYLES[role.kind]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from kvcli.cli.reading import Word
 from kvcli.cli.screen import escape_line
 from kvcli.errors import InvalidArgument
 
@@ -33,24 +34,6 @@ QUOTED = {"'": re.compile(r"[^']+"), '"': re.compile(r'[^"\\]+')}
 AFTER = re.compile(r"[ \t\r]*(true|false|null|[^ \t\r\n])")
 CODE = re.compile(r"x([0-9a-fA-F]{2})|u\{([0-9a-fA-F]{1,8})\}")
 NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\x1b": "\\e", "\0": "\\0", "\\": "\\\\", '"': '\\"'}
-
-
-class Word:
-    """One word: its text, where it stands, and what is wrong with it."""
-
-    __slots__ = ("end", "fault", "is_quoted", "parts", "start")
-
-    def __init__(self, start: int) -> None:
-        """Begin a word."""
-        self.start = self.end = start
-        self.parts = bytearray()
-        self.is_quoted = False
-        self.fault: str | None = None
-
-    @property
-    def text(self) -> str:
-        """The word, as text; bytes that are no UTF-8 as everywhere in kvcli."""
-        return self.parts.decode("utf-8", "surrogateescape")
 
 
 class Line:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvcli.cli.entry import PIPE_CLOSED, guarded
 from kvcli.cli.output import Output
+from kvcli.cli.reading import CHOICES
 from kvcli.commands import Invocation, Record
 from kvcli.commands import run as run_command
 from kvcli.commands.context import Context
@@ -15,7 +16,6 @@ from kvcli.engine.draft import Draft
 from kvcli.errors import InvalidArgument, KvError, NoSuchFile, NoSuchKey
 from kvcli.location import locate
 from kvcli.repl.line import Line
-from kvcli.repl.reading import CHOICES
 from kvcli.repl.understanding import options_of, understood
 from kvcli.store import Bucket, bucket_name
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from prompt_toolkit.utils import get_cwidth
 
+from kvcli.cli.reading import Reading
 from kvcli.cli.screen import escape_line
 from kvcli.repl.line import last
-from kvcli.repl.reading import Reading
 from kvcli.repl.tree import tree
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def idle() -> StyleAndTextTuples:
 
 def _parts(text: str) -> StyleAndTextTuples:
     line = last(text)
-    reading = Reading(tree(), line)
+    reading = Reading(tree(), line.words)
     syntax = reading.syntax
     wrong = [word.fault for word in line.words if word.fault is not None]
     if wrong:
@@ -62,10 +62,10 @@ def _parts(text: str) -> StyleAndTextTuples:
 
 def _unknown(reading: Reading) -> str:
     if reading.group is not None and not any(role.kind == "wrong" for role in reading.roles):
-        return reading.tree.groups[reading.group]
-    word = reading.line.words[-1].text if reading.line.words else ""
-    close = [name for name in reading.tree.first_words() if name.startswith(word)] if reading.group is None else []
-    if close and len(reading.line.words) == 1:
+        return reading.known.groups[reading.group]
+    word = reading.words[-1].text if reading.words else ""
+    close = [name for name in reading.known.first_words() if name.startswith(word)] if reading.group is None else []
+    if close and len(reading.words) == 1:
         return "  ".join(close)
     return "no such command: Tab shows what there is"
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from kvcli.cli.app import understand as understand_fully
 from kvcli.cli.entry import understand
 from kvcli.cli.grammar import SHIELD
+from kvcli.cli.reading import NAMES
 from kvcli.commands import Invocation
 from kvcli.errors import InvalidArgument
-from kvcli.repl.reading import NAMES
 from kvcli.repl.tree import tree
 
 if TYPE_CHECKING:

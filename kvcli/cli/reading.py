@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from kvcli.repl.line import Line, Word
-from kvcli.repl.tree import Argument, Option, Syntax, Tree
+from kvcli.cli.syntax import HELP, Argument, Commands, Option, Syntax
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 # What takes one of a few words.
 CHOICES = {
@@ -12,6 +15,7 @@ CHOICES = {
     "durability": ("full", "fast"),
     "results": ("all", "errors", "none"),
     "format": ("ndjson", "csv", "dump"),
+    "shell": ("bash", "zsh", "fish"),
 }
 NAMES = ("kvcli", "kv")  # A line that was copied from a script starts with one.
 
@@ -19,6 +23,31 @@ NAMES = ("kvcli", "kv")  # A line that was copied from a script starts with one.
 def is_choice(name: str, text: str) -> bool:
     """Tell whether a word may stand for what has this name; the beginning of one may become it."""
     return name not in CHOICES or any(choice.startswith(text) for choice in CHOICES[name])
+
+
+class Word:
+    """One word: its text, where it stands, and what is wrong with it."""
+
+    __slots__ = ("end", "fault", "is_quoted", "parts", "start")
+
+    def __init__(self, start: int) -> None:
+        """Begin a word."""
+        self.start = self.end = start
+        self.parts = bytearray()
+        self.is_quoted = False
+        self.fault: str | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Make a word that stands in no line."""
+        word = cls(0)
+        word.parts += text.encode("utf-8", "surrogateescape")
+        return word
+
+    @property
+    def text(self) -> str:
+        """The word, as text; bytes that are no UTF-8 as everywhere in kvcli."""
+        return self.parts.decode("utf-8", "surrogateescape")
 
 
 class Role:
@@ -36,10 +65,10 @@ class Role:
 class Reading:
     """A line, read as a command with its options and arguments, as far as it goes."""
 
-    def __init__(self, tree: Tree, line: Line) -> None:
+    def __init__(self, commands: Commands, words: list[Word]) -> None:
         """Read all words."""
-        self.tree = tree
-        self.line = line
+        self.known = commands
+        self.words = words
         self.syntax: Syntax | None = None
         self.group: str | None = None
         self.roles: list[Role] = []
@@ -48,7 +77,7 @@ class Reading:
         self._awaits: Option | None = None
         self.is_closed = False  # After --, nothing is an option.
         self._is_lost = False  # After a command that is none, nothing is known.
-        for word in line.words:
+        for word in words:
             self.roles.append(self.role(word))
 
     def role(self, word: Word) -> Role:
@@ -79,7 +108,7 @@ class Reading:
 
     def value_of(self, name: str) -> str | None:
         """Give what the line says for an option, None where it says nothing."""
-        for word, role in zip(self.line.words, self.roles, strict=False):
+        for word, role in zip(self.words, self.roles, strict=False):
             if role.option is not None and role.option.name == name:
                 if role.kind == "value":
                     return word.text
@@ -112,10 +141,12 @@ class Reading:
     def _option(self, text: str) -> Role:
         if text == "--":
             self.is_closed = True
+            if self.syntax is not None and self.syntax.takes_dashes:
+                self._arguments = self.syntax.arguments[:-1]  # What comes now is the command.
             return Role("separator")
-        option = (self.syntax or self.tree.root).option(text)
+        option = (self.syntax or self.known.root).option(text)
         if option is None:
-            return Role("option" if text in {"--help", "-h"} else "wrong")
+            return Role("option" if text in HELP else "wrong")
         self.said.add(option.name)
         if option.metavar is not None and "=" not in text:
             self._awaits = option
@@ -124,10 +155,10 @@ class Reading:
     def _command(self, text: str) -> Role:
         if self.group is None and text in NAMES and not self.roles:
             return Role("separator")
-        if self.group is None and text in self.tree.groups:
+        if self.group is None and text in self.known.groups:
             self.group = text
             return Role("group")
-        self.syntax = self.tree.commands.get(text if self.group is None else f"{self.group} {text}")
+        self.syntax = self.known.commands.get(text if self.group is None else f"{self.group} {text}")
         self._is_lost = self.syntax is None
         return Role("wrong" if self._is_lost else "command")
 
