@@ -12,6 +12,7 @@ import pytest
 
 from kvcli.engine.draft import Draft
 from kvcli.store import Bucket, Store
+from tests.processes import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -70,6 +71,20 @@ def kvcli(path: str) -> Run:
         return subprocess.run([sys.executable, "-m", "kvcli", *words], env=environment, **options)  # type: ignore[call-overload, no-any-return]
 
     return run
+
+
+@pytest.fixture
+def shell_environment(tmp_path: os.PathLike[str]) -> dict[str, str]:
+    """A folder of its own with `kvcli` on the PATH, which is the checkout's."""
+    for name in ("kvcli", "kv"):
+        script = os.path.join(tmp_path, name)
+        with open(script, "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m kvcli "$@"\n')
+        os.chmod(script, 0o755)
+    for name in ("README.md", "man"):
+        os.symlink(os.path.join(ROOT, name), os.path.join(tmp_path, name))
+    store = os.path.join(tmp_path, "store")
+    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KVCLI_STORE": store, "PWD": str(tmp_path)}
 
 
 @pytest.fixture

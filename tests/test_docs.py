@@ -6,15 +6,13 @@ import doctest
 import os
 import re
 import subprocess
-import sys
 
 import pytest
 
 from kvcli.errors import EXIT_CODES
+from tests.console import played, transcript
+from tests.processes import ROOT
 from tests.terminal import repl
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-END = "--- end of a command ---"
 
 
 def readme() -> str:
@@ -30,43 +28,10 @@ def block(name: str) -> str:
     return found[1]
 
 
-@pytest.fixture
-def shell_environment(tmp_path: os.PathLike[str]) -> dict[str, str]:
-    """A folder of its own with `kvcli` on the PATH, which is the checkout's."""
-    for name in ("kvcli", "kv"):
-        script = os.path.join(tmp_path, name)
-        with open(script, "w", encoding="utf-8") as file:
-            file.write(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m kvcli "$@"\n')
-        os.chmod(script, 0o755)
-    os.symlink(os.path.join(ROOT, "README.md"), os.path.join(tmp_path, "README.md"))
-    store = os.path.join(tmp_path, "store")
-    return {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KVCLI_STORE": store, "PWD": str(tmp_path)}
-
-
-def console_blocks() -> list[tuple[str, str]]:
-    """Give each command of the tour with the output it promises, in order."""
-    text = "".join(re.findall(r"```console\n(.*?)```", readme(), re.DOTALL))
-    parts = re.split(r"^\$ (.*)\n", text, flags=re.MULTILINE)[1:]
-    return list(zip(parts[::2], parts[1::2], strict=True))
-
-
 def test_tour_is_what_happens(shell_environment: dict[str, str]) -> None:
     """Every command of the tour, run in order in one shell, prints what the README shows."""
-    blocks = console_blocks()
-    script = "".join(
-        f'{command}\ncode=$?; [ $code = 0 ] || echo "[exit $code]"; echo "{END}"\n' for command, _ in blocks
-    )
-    ran = subprocess.run(
-        ["bash", "-c", script],
-        env=shell_environment,
-        cwd=shell_environment["PWD"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=True,
-        text=True,
-    )
-    printed = ran.stdout.split(END + "\n")[:-1]
-    assert list(zip([command for command, _ in blocks], printed, strict=True)) == blocks
+    blocks = transcript("".join(re.findall(r"```console\n(.*?)```", readme(), re.DOTALL)))
+    assert played(blocks, shell_environment) == blocks
 
 
 def test_session_is_what_is_seen(path: str, tmp_path: os.PathLike[str]) -> None:

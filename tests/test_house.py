@@ -44,6 +44,7 @@ SLOW = {
 COLD = (
     *("kvcli.cli.app", "kvcli.cli.root", "kvcli.cli.keys", "kvcli.cli.places", "kvcli.cli.data", "kvcli.cli.grammar"),
     *("kvcli.cli.encoding", "kvcli.cli.screen", "kvcli.engine.creation", "kvcli.token", "kvcli.wit"),
+    "kvcli.cli.guide",
     *("kvcli.async_cache", "kvcli.cli.caching", "kvcli.commands.child", "kvcli.commands.tap", "kvcli.engine.lives"),
     "kvcli.repl.",
     *("kvcli.commands.edit", "kvcli.commands.watch"),

@@ -222,7 +222,7 @@ def test_hint_is_what_may_still_come(typed: str, expected: str) -> None:
             "x does not belong here  format [table|json|raw]  Choose how answers are printed, or tell how they are.",
         ),
         ("gt", "no such command: Tab shows what there is"),
-        ("b", "batch  backup  begin  bucket"),
+        ("b", "backup  batch  begin  bucket"),
         ("bucket", "List, create, drop and measure buckets."),
         ("get k | x", "the rest goes to sh, with what is printed on its stdin"),
         ("set k 'x", "goes on in the next line"),

@@ -8,12 +8,13 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from kvcli.cli import caching, data, keeping, keys, places  # Each module declares its commands when it is loaded.
+# Each module declares its commands when it is loaded.
+from kvcli.cli import caching, data, guide, keeping, keys, places
 from kvcli.cli.root import UsageError, app
 from kvcli.commands import Invocation
 from kvcli.errors import InvalidArgument
 
-__all__ = ["app", "caching", "data", "keeping", "keys", "places", "understand"]
+__all__ = ["app", "caching", "data", "guide", "keeping", "keys", "places", "understand"]
 
 
 @cache

@@ -112,7 +112,7 @@ def list_(
       kvcli list --prefix user: --values
       kvcli list --limit 100 2> cursor
       kvcli list --limit 100 --cursor "$(cat cursor)"
-      kvcli list -0 | xargs -0 -n 1 kvcli get
+      kvcli list -0 | xargs -0 -n 1 kvcli get --
 
     With --limit the cursor of the next page goes to stderr, and with --json into a last line {"cursor":...}. It stays
     valid whatever is written meanwhile.

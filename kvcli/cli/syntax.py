@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 HELP = ("--help", "-h")
 
 
@@ -32,12 +36,13 @@ class Option:
 class Argument:
     """A word that a command takes, or many."""
 
-    __slots__ = ("is_many", "is_required", "metavar", "name")
+    __slots__ = ("help", "is_many", "is_required", "metavar", "name")
 
-    def __init__(self, name: str, metavar: str, *, is_many: bool, is_required: bool) -> None:
+    def __init__(self, name: str, metavar: str, *, is_many: bool, is_required: bool, about: str = "") -> None:
         """Hold the parts."""
         self.name = name
         self.metavar = metavar
+        self.help = about
         self.is_many = is_many
         self.is_required = is_required
 
@@ -113,3 +118,12 @@ class Commands:
     def beginnings(self) -> list[str]:
         """Give everything that a word that is no option, and no argument, may become."""
         return [word for name in [*self.commands, *self.groups] for word in name.split(" ")]
+
+
+def meant(word: str, known: Iterable[str]) -> str | None:
+    """Give what somebody may have meant who wrote a word that is not known."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    close = get_close_matches(word, names, 1) or [name for name in names if sorted(name) == sorted(word)]
+    return close[0] if close else None

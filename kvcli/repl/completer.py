@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from kvcli.repl.session import Session
 
-TOPICS = {"syntax": "Words, quotes, pipes.", "keys": "The keyboard.", "options": "Those of all commands."}
-
 
 class KeyCompleter(Completer):
     """Completes the word before the cursor."""
@@ -83,6 +81,8 @@ class KeyCompleter(Completer):
 
 
 def _topics(reading: Reading, start: str) -> Iterator[tuple[str, str, str]]:
+    from kvcli.repl.help import TOPICS
+
     before = [word.text for word in reading.words[1:]]
     group = before[0] if before and before[0] in tree().groups else None
     words = tree().inner_words(group) if group is not None else {**tree().first_words(), **TOPICS}

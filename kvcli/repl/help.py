@@ -1,22 +1,16 @@
-"""Help: what there is, what a command does, and two topics of the REPL's own."""
+"""Help: what there is, what a command does, the topics of the command line, and a few of the REPL's own."""
 
 from __future__ import annotations
 
 from copy import copy
 from typing import Any
 
+from kvcli.cli.guide import WIDTH, overview, topics
+from kvcli.cli.topics import TOPICS as texts  # noqa: N811 - their texts
 from kvcli.errors import InvalidArgument
 from kvcli.repl import line
 from kvcli.repl.tree import Tree, tree
 
-GROUPS = {
-    "Keys": ("get", "set", "delete", "exists", "list", "incr", "cas", "edit", "watch"),
-    "Much at once": ("batch", "export", "import"),
-    "Buckets and the store": ("use", "bucket", "stat"),
-    "Cache": ("cache",),
-    "Transactions": ("begin", "commit", "rollback"),
-    "The session": ("format", "timing", "source", "help", "exit"),
-}
 KEYS = """\
 Tab               complete: commands, options, buckets, keys
 Right, End        take the grey suggestion
@@ -28,7 +22,10 @@ F4                vi keys, or emacs keys again (KVCLI_EDITING_MODE=vi to begin w
 
 The history is kept without the values that were typed; a line that starts with a blank is not kept at all.
 """
-WIDTH, WIDE = 11, 24
+OWN = {"syntax": "Words, quotes, pipes.", "keys": "The keyboard.", "options": "Those of all commands."}
+TOPICS = {**OWN, **topics()}
+MORE = "help COMMAND and help TOPIC tell more. `get k | jq .` works, `list > file` too.\n"
+WIDE = 24
 
 
 def text(words: list[str]) -> str:
@@ -36,7 +33,7 @@ def text(words: list[str]) -> str:
     known = tree()
     name = " ".join(words)
     if not words:
-        return _overview(known)
+        return overview(known.first_words(), TOPICS, MORE)
     if name == "syntax":
         return (line.__doc__ or "").partition("\n\n")[2]
     if name == "keys":
@@ -46,24 +43,11 @@ def text(words: list[str]) -> str:
     if name in known.groups:
         inner = known.inner_words(name)
         return f"{known.groups[name]}\n\n" + "".join(f"  {name} {each:<{WIDTH}} {inner[each]}\n" for each in inner)
-    if name in known.commands:
-        return _page(known, name)
-    raise InvalidArgument(known.unknown(name))
-
-
-def _overview(known: Tree) -> str:
-    summaries = known.first_words()
-    placed = {name for names in GROUPS.values() for name in names} | {"quit"}
-    groups = {**GROUPS, "Others": tuple(name for name in summaries if name not in placed)}
-    parts = [
-        f"{title}\n" + "".join(f"  {name:<{WIDTH}} {summaries[name]}\n" for name in names if name in summaries)
-        for title, names in groups.items()
-        if names
-    ]
-    return (
-        "\n".join(parts)
-        + "\nhelp COMMAND tells more; so do help syntax and help keys. `get k | jq .` works, `list > file` too.\n"
-    )
+    parts = [_page(known, name)] if name in known.commands else []
+    parts += [texts[name][1]] if name in texts else []
+    if not parts:
+        raise InvalidArgument(known.unknown(name, TOPICS))
+    return "\n".join(parts)
 
 
 def _page(known: Tree, name: str) -> str:

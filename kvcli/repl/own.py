@@ -117,15 +117,16 @@ def source(file: Annotated[str, typer.Argument(metavar="FILE", show_default=Fals
 
 @own
 def help_(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND]", show_default=False)] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND...|TOPIC]", show_default=False)] = None,
 ) -> dict[str, object]:
-    """Tell what there is, or what a command does; also about syntax, keys and options.
+    """Tell what there is, or what a command does; also about syntax, keys, options and more.
 
     Examples:
       help
       help list
       help syntax
       help keys
+      help json
 
     """
     return {"words": words or []}

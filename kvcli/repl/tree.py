@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from kvcli.cli.syntax import Commands
+from kvcli.cli.syntax import Commands, meant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kvcli.commands import Invocation
 
 
@@ -40,11 +41,10 @@ class Tree(Commands):
 
         return understand(words, "", self.own)
 
-    def unknown(self, word: str) -> str:
-        """Say that there is no such command, and which one may have been meant."""
-        known = list(self.first_words())
-        close = get_close_matches(word, known, 1) or [name for name in known if sorted(name) == sorted(word)]
-        return f"no command {word!r}; " + (f"did you mean {close[0]!r}?" if close else "help lists all")
+    def unknown(self, word: str, others: Iterable[str] = ()) -> str:
+        """Say that there is no such command, and which one may have been meant, or which of others."""
+        close = meant(word, [*self.first_words(), *others])
+        return f"no command {word!r}; " + (f"did you mean {close!r}?" if close else "help lists all")
 
 
 @cache
