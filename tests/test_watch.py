@@ -10,12 +10,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 
 import pytest
 
+from kvcli.commands.context import Context
+from kvcli.commands.watch import Watched
+from kvcli.engine.transaction import Snapshot, Span
 from kvcli.store import Bucket, Store
-from tests.conftest import Run
-from tests.processes import ROOT
+from tests.conftest import Run, walk
+from tests.processes import ROOT, start
 
 LOOK_SECONDS = 0.6  # Long enough for a first look, and for the next one.
 
@@ -123,3 +127,66 @@ def test_key_and_prefix_exclude_each_other(kvcli: Run, path: str) -> None:
     Store(path).close()
     assert kvcli("watch", "k", "--prefix", "p").returncode == 2
     assert kvcli("watch", "k", "l").returncode == 2
+
+
+# Writes keys with pauses, then a burst of many, among them deletions and ten thousand values of one key.
+WRITE = """
+import sys, time, kvcli
+bucket = kvcli.Store(sys.argv[1]).open("default")
+for number in range(int(sys.argv[2])):
+    bucket.set(f"spaced{number}", b"%d" % number)
+    time.sleep(0.002)
+time.sleep(0.5)
+for start in range(0, int(sys.argv[3]), 1000):
+    kvcli.set_many(bucket, [(f"burst{number % 5000}", b"%d" % number) for number in range(start, start + 1000)])
+    kvcli.delete_many(bucket, [f"burst{start % 5000}"])
+bucket.set("the end", b"")
+"""
+
+
+def test_each_change_is_told_and_none_invented(bucket: Bucket, path: str) -> None:
+    """Each of a thousand spaced writes of another process is told once; after a burst of 100,000 what was told is the state."""
+    told: dict[str, str | None] = {}
+    with watching(path) as child:
+        assert child.stdout
+        writer = start(WRITE, path, "1000", "100000")
+        guard = Timer(60, child.kill)  # What is never told would be waited for.
+        guard.start()
+        spaced = []
+        for line in child.stdout:
+            event = json.loads(line)
+            told[event["key"]] = event.get("value")
+            spaced += [event] if event["key"].startswith("spaced") else []
+            if event["key"] == "the end":
+                break
+        guard.cancel()
+        writer.communicate(timeout=60)
+    assert [
+        (each["event"], each["key"], each["value"]) for each in sorted(spaced, key=lambda each: int(each["value"]))
+    ] == [("set", f"spaced{number}", str(number)) for number in range(1000)]
+    held = {key: (bucket.get(key) or b"").decode() for key in walk(bucket)}
+    assert {key: value for key, value in told.items() if value is not None} == {
+        key: value for key, value in held.items() if key != "old"
+    }
+
+
+def test_writes_to_another_bucket_are_not_looked_through(
+    bucket: Bucket, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the bucket's own record is as it was, no key is read."""
+    bucket.store.create("other")
+    watched = Watched(Context(store=path), Span())
+    bucket.store.open("other").set("k", b"1")
+    with monkeypatch.context() as patched:
+        patched.setattr(Snapshot, "items", None)
+        assert watched.look() == []
+    bucket.set("k", b"2")
+    assert watched.look() == [("set", b"k", b"2")]
+
+
+def test_watch_holds_nothing_between_two_looks(bucket: Bucket, path: str) -> None:
+    """A reader that stayed would keep every old page: the file of a store that is rewritten stays small."""
+    with watching(path):
+        for _ in range(400):
+            bucket.set("k", bytes(100_000))
+        assert os.path.getsize(os.path.join(path, "data.mdb")) < 2_000_000

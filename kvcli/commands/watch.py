@@ -1,14 +1,14 @@
 """kvcli watch: what changes, as it changes.
 
-It looks again whenever the store has a new revision, and holds nothing open meanwhile. So two changes of a key between two
-looks are one.
+It looks at the revision of the store again and again; where there is a new one, at the bucket's record; and where that is
+another, at all keys that are watched. Nothing is read in between. So two changes of a key between two looks are one.
+Not by inotify: it tells of writes to a file, not of commits, and a look is cheap.
 """
 
 from __future__ import annotations
 
 import time
 from binascii import b2a_base64
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from kvcli.commands import Stream
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
     Event = tuple[str, bytes, bytes | None]
 
-POLL_SECONDS = 0.05
+IDLE_SECONDS, EAGER_SECONDS = 0.02, 0.004  # Between two looks; and while things change.
+EAGER_FOR_SECONDS = 1.0
+REVISIONS_MAX = (
+    2  # LMDB may use a page again three revisions later, and another tree then has the record of an older one.
+)
 KEYS_PER_PAGE = 1000
-DIGEST_BYTES = 16
 
 
 def run(
@@ -53,15 +56,23 @@ class Watched:
         """Look for the first time."""
         self._context = context
         self._span = span
-        self._known: dict[bytes, bytes] = {}
+        self._known: dict[bytes, int] = {}  # Of each key the hash of its value, which is a secret of this process.
         self._revision = -1
+        self._mark: bytes | None = None
+        self._seen = 0  # The revision that the mark is of.
         self.look()
 
     def changes(self) -> Iterator[list[Event]]:
         """Look again and again, and give what changed, in the order of keys."""
+        spent = eager_until = 0.0
         while True:
-            time.sleep(POLL_SECONDS)
-            if events := self.look():
+            pause = EAGER_SECONDS if time.monotonic() < eager_until else IDLE_SECONDS
+            time.sleep(max(pause, spent))  # Where a look takes long, it takes half of a core and no more.
+            begun = time.monotonic()
+            events = self.look()
+            spent = time.monotonic() - begun
+            if events:
+                eager_until = begun + EAGER_FOR_SECONDS
                 yield events
 
     def look(self) -> list[Event]:
@@ -74,32 +85,33 @@ class Watched:
             return []
         if not revision:
             self._context.close()  # There is no store yet, or another one now.
+            self._mark = None
         bucket = self._context.bucket_to_read()
-        events, known = bucket.store.read(lambda snapshot: self._compare(snapshot, bucket.name))
-        self._known, self._revision = known, revision
+        events = bucket.store.read(lambda snapshot: self._compare(snapshot, bucket.name))
+        self._revision = revision
         return events
 
-    def _compare(self, snapshot: Snapshot, bucket: bytes) -> tuple[list[Event], dict[bytes, bytes]]:
-        known: dict[bytes, bytes] = {}
+    def _compare(self, snapshot: Snapshot, bucket: bytes) -> list[Event]:
+        mark, near = snapshot.mark(bucket), snapshot.revision <= self._seen + REVISIONS_MAX
+        self._seen = snapshot.revision
+        if mark is not None and mark == self._mark and near:
+            return []
+        known: dict[bytes, int] = {}
         events: list[Event] = []
         is_first = self._revision < 0
         for key, value in _all(snapshot, bucket, self._span):
-            known[key] = _mark(value)
+            known[key] = hash(value)
             if not is_first and self._known.get(key) != known[key]:
                 events.append(("set", key, value))
-        gone = [("delete", key, None) for key in self._known if key not in known]
-        return sorted([*events, *gone], key=lambda event: event[1]), known
+        events += [("delete", key, None) for key in self._known if key not in known]
+        self._known, self._mark = known, mark
+        return sorted(events, key=lambda event: event[1])
 
 
 def _all(snapshot: Snapshot, bucket: bytes, span: Span) -> Iterator[tuple[bytes, bytes]]:
     while page := snapshot.items(bucket, span, KEYS_PER_PAGE):
         yield from page
         span = span.after(page[-1][0])
-
-
-def _mark(value: bytes) -> bytes:
-    """Give what tells a value from others in little room."""
-    return value if len(value) < DIGEST_BYTES else blake2b(value, digest_size=DIGEST_BYTES).digest()
 
 
 def _told(event: Event) -> dict[str, object]:

@@ -172,6 +172,10 @@ class Layer(Update):
         before = self._look(bucket, list(changed), None)
         return self._below.count(bucket) + sum(map(_is_there, changed.values())) - sum(map(_is_there, before))
 
+    def mark(self, bucket: bytes) -> bytes | None:
+        """See Snapshot.mark; nobody writes to a draft while it is looked at."""
+        return self._below.mark(bucket)
+
     def buckets(self) -> list[bytes]:
         """See Snapshot.buckets."""
         return self._below.buckets()

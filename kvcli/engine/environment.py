@@ -41,8 +41,7 @@ class Environment:
         self.writable, self.metasync = writable, metasync
         self.pid, self.users = os.getpid(), 1
         self._gate = Gate()
-        self._opening = RLock()
-        self._holding = False
+        self._opening, self._holding = RLock(), False
         self._writer: Writer | None = None
         self._open()
 
@@ -187,9 +186,9 @@ class Environment:
             status = os.stat(self.files.data)
         except FileNotFoundError:
             status = None
-        if status is None or (status.st_dev, status.st_ino) != self.file_id:
-            raise StoreReplaced(f"{self.files.data} was replaced or removed while it was open: open it again")
-        return status
+        if status and (status.st_dev, status.st_ino) == self.file_id:
+            return status
+        raise StoreReplaced(f"{self.files.data} was replaced or removed while it was open: open it again")
 
     def _adopt_map(self) -> None:
         try:
@@ -211,9 +210,11 @@ class Environment:
 
     def has(self, txn: lmdb.Transaction[bytes], bucket: bytes) -> bool:
         """Tell whether the main database has a record of this name. NUL would end a C string, and name another bucket."""
-        if bucket == MAIN:
-            return True
-        return bool(bucket) and b"\0" not in bucket and txn.get(bucket + self._terminator) is not None
+        return bucket == MAIN or self.record(txn, bucket) is not None
+
+    def record(self, txn: lmdb.Transaction[bytes], bucket: bytes) -> bytes | None:
+        """Give the record of a bucket in the main database, which itself has none."""
+        return txn.get(bucket + self._terminator) if bucket and b"\0" not in bucket and bucket != MAIN else None
 
     def names(self, txn: lmdb.Transaction[bytes]) -> list[bytes]:
         """Give the names of all named sub-databases. dbs() is no help: it stops at max_dbs without a word."""
@@ -290,7 +291,7 @@ class Environment:
 
     def leave_to_parent(self) -> None:
         """Close in a forked child what the parent had open. Raises Other where the fork hit a transaction."""
-        if self._gate.is_busy() or not (self._writer is None or self._writer.is_idle()):
+        if self._gate.is_busy() or (self._writer is not None and not self._writer.is_idle()):
             raise Other("the fork happened in the middle of a transaction: fork before opening a store")
         self._env.close()
 

@@ -179,6 +179,11 @@ class Snapshot:
         own = [MAIN] if self._txn.stat()["entries"] > len(names) else []
         return own + [name for name in names if name not in {PRIVATE, MAIN}]
 
+    def mark(self, bucket: bytes) -> bytes | None:
+        """Give what is another for two revisions once somebody wrote to the bucket: its record, which names the root page."""
+        self.check(bucket)
+        return self._environment.record(self._txn, bucket)
+
     def bucket_stat(self, bucket: bytes) -> dict[str, int]:
         """Give figures about one bucket: keys, bytes in pages, depth of its tree."""
         stat = self._txn.stat(self._database(bucket))

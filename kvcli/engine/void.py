@@ -111,6 +111,10 @@ class Emptiness(Snapshot):
         """See Update.drop."""
         self.check(bucket)
 
+    def mark(self, bucket: bytes) -> None:
+        """See Snapshot.mark: nobody writes here."""
+        self.check(bucket)
+
     def bucket_stat(self, bucket: bytes) -> dict[str, int]:
         """See Snapshot.bucket_stat."""
         return {"keys": self.count(bucket), "bytes": 0, "depth": 0}
