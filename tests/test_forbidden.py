@@ -102,6 +102,13 @@ def removals(code: Modules) -> list[str]:
         ("kvcli.commands.edit", "shutil.rmtree(os.path.dirname(path), ignore_errors=True)"),
         ("kvcli.engine.copying", "os.rename(self._name, path)"),  # A copy, to the name that a backup or a store has.
         ("kvcli.engine.copying", "os.unlink(self._name)"),
+        # Those of a shell's server: the pipes of its own folder.
+        ("kvcli.shell.channel", "os.unlink(self._file(end))"),
+        ("kvcli.shell.channel", "os.unlink(self._file('lock'))"),
+        ("kvcli.shell.folder", "os.rename(self._new, self.path)"),
+        ("kvcli.shell.folder", "os.rename(self.path, old)"),
+        ("kvcli.shell.folder", "rmtree(old, ignore_errors=True)"),
+        ("kvcli.shell.folder", "rmtree(self._new)"),
         # Those of a cache, which is thrown away whole.
         ("kvcli.engine.lives", "shutil.rmtree(fresh, ignore_errors=True)"),
         ("kvcli.engine.lives", "shutil.rmtree(grave, ignore_errors=True)"),
@@ -133,6 +140,7 @@ def forks(code: Modules) -> list[str]:
     """A fork with an environment open shares what must not be shared."""
     found = [line(module, call) for module, call in calls(code) if called(call) in FORKS]
     modules_of = {module: {name.partition(".")[0] for name in imports(tree)} for module, tree in code.items()}
+    found = [each for each in found if not each.startswith("kvcli.shell.start:")]  # Before anything is open.
     return found + [module for module, names in modules_of.items() if names & {"multiprocessing", "concurrent"}]
 
 
@@ -209,6 +217,7 @@ def test_environment_files_are_not_read_while_open() -> None:
         *("kvcli.engine.lives", "kvcli.engine.register"),
         "kvcli.commands.context",
         "kvcli.cli.entry",
+        *("kvcli.shell.channel", "kvcli.shell.folder", "kvcli.shell.start"),  # Pipes, and nothing of a store.
         *("kvcli.commands.edit", "kvcli.repl.history"),  # Files that nobody else may read.
     }
 

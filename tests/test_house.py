@@ -33,6 +33,7 @@ ROOMS = (
     "kvcli.commands",
     "kvcli.cli",
     "kvcli.repl",
+    "kvcli.shell",
     "kvcli.__main__",
     "kvcli",
 )
@@ -47,6 +48,7 @@ COLD = (
     "kvcli.cli.guide",
     *("kvcli.async_cache", "kvcli.cli.caching", "kvcli.commands.child", "kvcli.commands.tap", "kvcli.engine.lives"),
     "kvcli.repl.",
+    "kvcli.shell.",
     *("kvcli.commands.edit", "kvcli.commands.watch"),
     *("kvcli.cli.progress", "kvcli.cli.declared"),
     *("kvcli.cli.keeping", "kvcli.commands.backup", "kvcli.commands.check", "kvcli.commands.compact"),
@@ -160,7 +162,9 @@ def test_everything_public_has_a_docstring(module: str) -> None:
     assert not silent
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith(("kvcli.cli", "kvcli.repl"))])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if not name.startswith(("kvcli.cli", "kvcli.repl", "kvcli.shell"))]
+)
 def test_only_the_command_line_prints_and_exits(module: str) -> None:
     """Below the command line nobody prints and nobody ends the process."""
     calls = [node.func for node in ast.walk(modules()[module]) if isinstance(node, ast.Call)]

@@ -113,6 +113,7 @@ ACCEPTED = {
     "-s p cache run --env A --env B --cwd -- ls --": Invocation(
         "cache_run", {"words": ["ls", "--"], "env": ["A", "B"], "cwd": True}, {"store": "p"}
     ),
+    "shell-init bash": Invocation("shell_init", {"shell": "bash"}, {}),
     "list --cursor=kX --reverse --values": Invocation("list", {"cursor": "kX", "reverse": True, "values": True}, {}),
 }
 

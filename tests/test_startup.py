@@ -84,7 +84,9 @@ def test_get_loads_just_these_modules(filled: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("set", "k", "2"), ("incr", "k"), ("exists", "k"), ("list",), ("delete", "k")], ids=" ".join
+    "words",
+    [("set", "k", "2"), ("incr", "k"), ("exists", "k"), ("list",), ("delete", "k"), ("shell-init", "bash")],
+    ids=" ".join,
 )
 def test_hot_commands_load_nothing_slow(filled: str, words: tuple[str, ...]) -> None:
     """No other hot command loads a module that takes milliseconds."""

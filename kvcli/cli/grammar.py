@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from kvcli.commands import Invocation
 
+GROUPS = ("bucket", "cache", "config")
 SHIELD = "\0"  # No word of a command line can hold it.
 
 Store = Annotated[
@@ -134,7 +135,9 @@ def declare(
         understood.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         understood.__doc__ = help_of(declared)
         settings = {"allow_interspersed_args": False} if takes_command else None
-        name = command.removesuffix("_").partition("_")[2] or command.removesuffix("_")
+        name = command.removesuffix("_")
+        for group in GROUPS:
+            name = name.removeprefix(f"{group}_")
         kind = NumbersAreWords if numbers else CommandBehindDashes if dashes else None
         app.command(name.replace("_", "-"), cls=kind, context_settings=settings)(understood)
 

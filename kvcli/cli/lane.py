@@ -25,6 +25,7 @@ HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
         {"--reverse": "reverse", "--values": "values", "-0": "null", "--null": "null"},
     ),
     "repl": (("file",), 0, {}, {}),
+    "shell-init": (("shell",), 1, {}, {}),
     "cache get": (("key",), 1, {}, {"--raw": "raw"}),
     "cache set": (("key", "value"), 2, TTL, {}),
     "cache exists": (("key",), 1, {}, {}),

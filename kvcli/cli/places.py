@@ -97,3 +97,19 @@ def completion(shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", sho
     An installation puts them where shells look by themselves, below its prefix.
 
     """
+
+
+@declare(app, "shell_init")
+def shell_init(shell: Annotated[str, typer.Argument(metavar="bash|zsh", show_default=False)]) -> None:
+    """Print a shell function `kv`: the plain commands, without the time that it takes to start a program.
+
+    Examples:
+      eval "$(kvcli shell-init bash)"
+      kv set greeting hello
+      kv -v text get greeting
+      for n in 1 2 3; do kv incr visits; done
+
+    The first call starts a process that answers all of them and ends with the shell. Streams and exit codes are those of
+    kvcli; what is not served there is left to it. -v puts what would be printed into a variable, last newlines too.
+
+    """
