@@ -3,7 +3,13 @@
 function __kvcli_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    set -l answer (command $words[1] __complete fish $words "$current" </dev/null 2>/dev/null)
+    set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
+    type -fq -- $program; or set program kvcli  # An alias, or a function that has the name.
+    # A variable that stands in the line is looked up by kvcli, also one that is not exported.
+    for name in (string match -rag '\$([A-Za-z_]\w*)' -- $words)
+        set -q $name; and not set -qx $name; and set -fx $name $$name
+    end
+    set -l answer (command $program __complete fish $words "$current" </dev/null 2>/dev/null)
     switch "$answer[1]"
         case words stems
             printf '%s\n' $answer[2..-1]

@@ -17,8 +17,9 @@ CANDIDATES_MAX = 100
 def candidates(bucket: Bucket, prefix: bytes) -> list[bytes]:
     """Give the keys that start with `prefix`, in order, at most a hundred; a group of them is its prefix alone.
 
-    A group ends with its separator and holds two keys or more. It costs a few steps of a cursor for each candidate,
-    however many keys there are.
+    A group ends with its separator and holds two keys or more. Where there are more, the last one of all stands for them:
+    what the hundred begin with alike, all do. It costs a few steps of a cursor for each candidate, however many keys
+    there are.
     """
     return bucket.store.read(lambda snapshot: _candidates(snapshot, bucket.name, prefix))
 
@@ -39,7 +40,7 @@ def _candidates(snapshot: Snapshot, bucket: bytes, prefix: bytes) -> list[bytes]
             found.append(group)
             span = Span(Span.starting(group).high or b"", span.high)
         keys = snapshot.keys(bucket, span, 1)
-    return found
+    return found[:-1] + snapshot.keys(bucket, Span(span.low, span.high, reverse=True), 1) if keys else found
 
 
 def _group(key: bytes, prefix: bytes) -> bytes | None:

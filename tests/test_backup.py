@@ -15,7 +15,7 @@ from kvcli.errors import CasFailed
 from kvcli.store import Store
 from tests.conftest import Run, contents, make_foreign
 from tests.crash import backup as campaign
-from tests.processes import HOLD_LOCK, READ, start
+from tests.processes import HOLD_LOCK, READ, ROOT, WRITE_RAW, run, start
 from tests.test_foreign import FORMATS
 
 
@@ -201,6 +201,14 @@ def test_restore_refuses_what_it_could_not_keep(kvcli: Run, tmp_path: os.PathLik
     assert kvcli("export").stdout == before
 
 
+def test_restore_that_cannot_be_makes_no_store(kvcli: Run, path: str, tmp_path: os.PathLike[str]) -> None:
+    """A key that is too long for a store is malformed data, and nothing is made."""
+    foreign = os.path.join(tmp_path, "foreign")
+    make_foreign(foreign, lib_version=1, default={b"k" * 600: b"1"})
+    assert kvcli("restore", foreign, "--yes").returncode == 65
+    assert not os.path.exists(path)
+
+
 @pytest.mark.usefixtures("filled")
 def test_check_finds_nothing_in_a_sound_store(kvcli: Run) -> None:
     """Four lines, all ok."""
@@ -299,6 +307,70 @@ def test_compact_waits_for_who_has_it_open(kvcli: Run, filled: str, program: str
     assert contents(filled) == before
     other.communicate(timeout=60)
     assert kvcli("compact").returncode == 0
+
+
+# Puts a new file into place, and dawdles before it lets anybody in.
+SLOWLY = """
+import sys, time
+from kvcli.cli.entry import run
+from kvcli.engine.copying import Copy
+put = Copy.put
+def slowly(copy, path):
+    put(copy, path)
+    print("put", flush=True)
+    time.sleep(1)
+Copy.put = slowly
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("program", ["kvcli", "lmdb"])
+@pytest.mark.parametrize("writes", [1, 2])
+@pytest.mark.parametrize("is_fresh", [True, False], ids=["never opened", "opened before"])
+def test_who_comes_while_the_file_is_replaced(
+    kvcli: Run, filled: str, writes: int, program: str, *, is_fresh: bool
+) -> None:
+    """It waits, and finds all that was there, whatever the number of the last revision; what it writes is kept."""
+    for _ in range(writes):
+        kvcli("incr", "n")
+    path = filled
+    if is_fresh:
+        path = filled + "2"
+        os.mkdir(path, 0o700)
+        shutil.copy(os.path.join(filled, "data.mdb"), path)
+    before = kvcli("list", "-s", filled).stdout
+    compacting = start(SLOWLY, "compact", "-s", path)
+    assert compacting.stdout
+    assert compacting.stdout.readline() == b"put\n"
+    if program == "kvcli":
+        assert kvcli("set", "n", "new", "-s", path).returncode == 0
+    else:
+        run(WRITE_RAW, path, "n=new")
+    compacting.communicate(timeout=60)
+    assert kvcli("get", "n", "-s", path).stdout == b"new"
+    assert kvcli("list", "-s", path).stdout == before
+    assert kvcli("check", "-s", path).returncode == 0
+
+
+def test_who_comes_while_a_backup_is_replaced(kvcli: Run, filled: str, file: str) -> None:
+    """A reader of the older backup that waits in that moment reads the new one."""
+    kvcli("backup", file)
+    kvcli("set", "n", "1", "-s", file)
+    replacing = start(SLOWLY, "backup", file, "-s", filled)
+    assert replacing.stdout
+    assert replacing.stdout.readline() == b"put\n"
+    assert kvcli("list", "-s", file).stdout == kvcli("list").stdout
+    replacing.communicate(timeout=60)
+
+
+def test_increments_beside_compactions_are_exact(kvcli: Run, filled: str) -> None:
+    """Processes that open, add one and close, while the store is compacted again and again, all count."""
+    words = f'for n in $(seq 30); do "{sys.executable}" -m kvcli incr n -s "{filled}" > /dev/null || echo failed; done'
+    adding = [subprocess.Popen(["bash", "-c", words], stdout=subprocess.PIPE, cwd=ROOT) for _ in range(2)]
+    while any(each.poll() is None for each in adding):
+        kvcli("compact", "--lock-timeout", "0.5")
+    assert [each.communicate()[0] for each in adding] == [b"", b""]
+    assert kvcli("get", "n").stdout == b"60"
 
 
 @pytest.mark.usefixtures("filled")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kvcli.batch import set_many
 from kvcli.cli.app import tree
 from kvcli.cli.bash import Typed, typed
 from kvcli.cli.declared import declared
@@ -53,6 +54,10 @@ KEYS = {
     "se": "se;mi&co|lon",
     "pa": "path/to/it",
     "br": "br{a,b}(c)<d>#e",
+    "'tic": "tick'",
+    '"tw': 'twin"',
+    '"cl"o': "closed quote",
+    "co:'lo": "co:lon:quoted",
 }
 
 
@@ -194,15 +199,14 @@ def test_key_that_looks_like_an_option_gets_its_dashes(place: str) -> None:
 def test_what_is_typed_is_what_bash_reads(text: str) -> None:
     """Whatever quotes are open, what is written there is read as the text."""
     for quote in ("", "'", '"', "$'"):
-        known = Typed(f"kvcli get {quote}{typed(text, quote)}{quote[-1:]}", BREAKS)
-        assert known.words[2] == text, quote
+        assert Typed(f"kvcli get {whole(text, quote)}", BREAKS).words[2] == text, quote
 
 
 def test_bash_itself_reads_it_so() -> None:
     """The texts that are hard, read by bash, in each kind of quotes."""
     texts = ["a b", "it's", '"', "$x `y`", "\\", "new\nline\ttab", "~", "ünï", "é\x07\u202e", "a!b", "*?[a]", "", "$'"]
     for quote in ("", "'", '"', "$'"):
-        words = [f"{quote}{typed(text, quote)}{quote[-1:]}" for text in texts if text or quote]
+        words = [whole(text, quote) for text in texts if text or quote]
         ran = subprocess.run(["bash", "-c", "printf '%s\\0' " + " ".join(words)], capture_output=True, text=True)
         assert ran.stdout.split("\0")[:-1] == [text for text in texts if text or quote]
 
@@ -213,7 +217,9 @@ def test_bash_itself_reads_it_so() -> None:
         ("kvcli get user:1", "user:", ""),
         ("kvcli get user\\:1", "", ""),
         ("kvcli get 'user:1", "", "'"),
-        ("kvcli get 'user:'1", "user:", ""),
+        ("kvcli get 'user:'1", "", ""),
+        ("kvcli get user:'1'2", "user:", ""),
+        ("kvcli get user:'a", "user:", "'"),
         ('kvcli get a"b c', "a", '"'),
         ("kvcli get $'a\\eb", "", "$'"),
         ("kvcli --bucket=us", "--bucket=", ""),
@@ -230,6 +236,14 @@ def test_press_of_tab_loads_nothing_slow(place: str) -> None:
     """Neither Typer nor what it needs: it is asked for at every press of Tab."""
     modules = loaded(os.path.join(place, "store"), "__complete", "bash", "kvcli get user:", BREAKS, "9")
     assert not {"typer", "rich", "re", "typing", "contextlib", "json", "inspect"} & modules
+
+
+def test_what_many_keys_have_in_common_is_what_all_have(path: str, kvcli: Run) -> None:
+    """Of more keys than are shown, the last one is among them: what a shell writes of all is right for each."""
+    with Store(path) as store:
+        set_many(store.open("default"), [(f"{number:04}x", b"") for number in range(500)])
+    found = kvcli("__complete", "bash", "kvcli get ", BREAKS, "9").stdout.split(b"\0")[1:-1]
+    assert (found[0], found[-1], len(found)) == (b"0000x", b"0499x", 100)
 
 
 def test_store_that_is_not_there_is_not_made(place: str) -> None:
@@ -256,6 +270,14 @@ def test_unknown_shell_is_a_usage_error(kvcli: Run) -> None:
     """Exit code 2, and the shells there are."""
     refused = kvcli("completion", "tcsh")
     assert (refused.returncode, refused.stderr) == (2, b"kvcli: a shell is one of bash, zsh, fish\n")
+
+
+def whole(text: str, quote: str) -> str:
+    """Write a word as readline does: it takes a quote at either end of what replaces a part for the one of the word."""
+    inside = typed(text, quote)
+    is_opened = bool(quote) and quote != "$'" and inside.startswith(quote)
+    is_closed = bool(quote) and inside.endswith(quote[-1])
+    return f"{'' if is_opened else quote}{inside}{'' if is_closed else quote[-1:]}"
 
 
 def asked(place: str, line: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 Readline replaces not a word, but what stands behind the last quote that is open, or else behind the last character that is
 not quoted and breaks words (COMP_WORDBREAKS: a colon is one). So the rest of a word is what is given back, in the quotes that
-are open there.
+are open there. It takes a quote at the start of that for the open one, and one at the end for what closes it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Typed:
         self.words: list[str] = []
         self.quote = ""
         self.head = ""
+        self._outer = ""  # The head before the open quote.
         self._line = line
         self._breaks = breaks
         self._word: str | None = None
@@ -53,8 +54,8 @@ class Typed:
         if self.quote == ANSI and char == "\\":
             return self._add(*_unescaped(self._line, at))
         if char == self.quote[-1]:
-            self.quote = ""
-            return self._break(at + 1)
+            self.quote, self.head = "", self._outer
+            return at + 1
         if self.quote == '"' and char == "\\" and escaped in {"$", "`", '"', "\\"}:
             return self._add(escaped, at + 2)
         return self._add(char, at + 1)
@@ -64,7 +65,7 @@ class Typed:
         return at
 
     def _open(self, quote: str, at: int) -> int:
-        self.quote = quote
+        self.quote, self._outer = quote, self.head
         return self._break(at)
 
     def _break(self, at: int) -> int:
@@ -80,16 +81,29 @@ class Typed:
 
 def typed(text: str, quote: str = "") -> str:
     """Write text so that bash reads it inside of the quotes that are open. No character of it acts on a terminal."""
+    if not quote:
+        return _plain(text)
+    inside, mark = _in_ansi(text) if quote == ANSI else _in_quotes(text, quote), quote[-1]
+    return mark * inside.startswith(mark) + inside + mark * inside.endswith(mark)
+
+
+def _in_quotes(text: str, quote: str) -> str:
     if not _is_safe(text):
-        between = "".join([NAMED.get(char) or (char if _is_safe(char) else _numbered(char)) for char in text])
-        return between if quote == ANSI else f"{quote}$'{between}'{quote}"
-    if quote == ANSI:
-        return "".join([NAMED.get(char, char) for char in text])
+        return f"{quote}$'{_in_ansi(text)}'{quote}"
     if quote == "'":
         return text.replace("'", "'\\''")
-    if quote == '"':  # In it, ! is history all the same, and a backslash before it would stay.
-        return "".join([f"\\{char}" if char in '"\\$`' else "\"'!'\"" if char == "!" else char for char in text])
-    start = "\\" if text[:1] == "~" else ""
+    # In ", ! is history all the same, and a backslash before it would stay.
+    return "".join([f"\\{char}" if char in '"\\$`' else "\"'!'\"" if char == "!" else char for char in text])
+
+
+def _in_ansi(text: str) -> str:
+    return "".join([NAMED.get(char) or (char if _is_safe(char) else _numbered(char)) for char in text])
+
+
+def _plain(text: str) -> str:
+    if not _is_safe(text):
+        return f"$'{_in_ansi(text)}'"
+    start = "\\" if text.startswith("~") else ""
     return start + "".join(
         [char if char in PLAIN or not char.isascii() or char == "~" else f"\\{char}" for char in text]
     )

@@ -65,7 +65,7 @@ def run(words: list[str], repl: str | None = None) -> int:
 
 
 def _run(words: list[str], output: Output, repl: str | None) -> int:
-    if words[:1] == [COMPLETE]:
+    if words[:1] == [COMPLETE] and len(words) > 3:
         from kvcli.cli.completion import complete
 
         return complete(words[1:])
@@ -88,7 +88,7 @@ def guarded(output: Output, work: Callable[[], int]) -> int:
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        return output.complain(NoSuchFile(f"{error.filename}: {error.strerror}"))
+        return output.complain(NoSuchFile(f"{error.filename or 'the current folder'}: {error.strerror}"))
     except OSError as error:
         from kvcli.engine.translation import translated
 

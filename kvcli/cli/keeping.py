@@ -21,8 +21,9 @@ def backup(file: File) -> None:
       kvcli backup "notes-$(date +%F).mdb"
       kvcli list --store notes.mdb
 
-    The copy is looked through and on disk before it takes the name; a backup of that name is replaced in one step, and
-    nothing else ever is. It is a store in one file, which every reading command takes.
+    The copy is looked through and on disk before it takes the name; a store in one file that has the name is replaced in
+    one step, and nothing else ever is. It is such a store itself, which every reading command takes. What other programs
+    keep in ways that kvcli cannot (several values to a key) is in it, but is for their tools to restore.
 
     """
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from kvcli.commands import Progress, Record
 from kvcli.engine import exists
 from kvcli.engine.copying import Copy
-from kvcli.engine.files import DATA, Files, find
+from kvcli.engine.files import DATA, Files, find, number, read_header
 from kvcli.engine.solitude import solitude
-from kvcli.errors import InvalidArgument, KvError
+from kvcli.errors import Busy, InvalidArgument, KvError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,15 +44,30 @@ def _back_up(files: Files, file: str, lock_timeout: float, record: Record) -> It
     path = os.path.abspath(file)
     with Copy(files, os.path.dirname(path)) as copy:
         yield from copy.steps(lock_timeout, compact=True)
-        copy.verify()
-        record.fields["bytes"] = os.fstat(copy.handle).st_size
         older = Files(path, single=True)
-        with solitude(older, time.monotonic() + lock_timeout) if os.path.exists(older.lock) else nullcontext():
+        if os.path.exists(older.lock):
+            _replace(older, copy, lock_timeout)
+        else:
+            copy.verify()
             copy.put(path)
+        record.fields["bytes"] = os.fstat(copy.handle).st_size
+
+
+def _replace(older: Files, copy: Copy, lock_timeout: float) -> None:
+    """Put a backup in the place of one that others may want to open at this moment."""
+    revision = read_header(older).revision
+    number(copy.handle, revision)
+    copy.verify()
+    with solitude(older, time.monotonic() + lock_timeout):
+        if read_header(older).revision != revision:
+            raise Busy(f"somebody writes to {older.data}: name another file, or try again")
+        copy.put(older.data)
 
 
 def _check_target(files: Files, file: str) -> None:
     """Refuse to replace what is no backup, or is the store itself."""
+    if not file:
+        raise InvalidArgument("FILE is empty: name a file")
     if os.path.isdir(file):
         raise InvalidArgument(f"{file} is a folder: name a file in it, say {os.path.join(file, 'backup.mdb')}")
     if not os.path.lexists(file):

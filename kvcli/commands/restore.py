@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from kvcli.commands import Record
 from kvcli.commands.stat import keys_of
-from kvcli.engine import DEFAULT_BUCKET, connect
+from kvcli.engine import DEFAULT_BUCKET, KEY_BYTES_MAX, connect
 from kvcli.engine.files import find, verify
 from kvcli.engine.opening import file_id
 from kvcli.engine.transaction import MAIN, Span
-from kvcli.errors import Declined, InvalidArgument, NoSuchFile
+from kvcli.errors import Declined, InvalidArgument, MalformedData, NoSuchFile
 from kvcli.store import Bucket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kvcli.commands.context import Context
     from kvcli.engine.files import Files
     from kvcli.engine.transaction import Snapshot
@@ -38,12 +40,28 @@ def run(context: Context, file: str, *, yes: bool = False) -> Record:
         raise NoSuchFile(f"no backup at {file}")
     try:
         _refuse_itself(context, files)
+        source.read(lambda snapshot: _check(snapshot, source.key_bytes_max))
         _ask(context, yes=yes)
         store = context.store_to_write()
         counts = source.read(lambda snapshot: store.write(lambda update: _replace(store, snapshot, update)))
     finally:
         source.close()
     return Record({"buckets": len(counts), "keys": sum(counts)})
+
+
+def _check(source: Snapshot, key_bytes_max: int) -> None:
+    """Refuse what could not be kept, before anything is made. Raises UnsupportedBucket, MalformedData."""
+    for name in source.buckets():
+        source.check(name)
+        if key_bytes_max > KEY_BYTES_MAX and any(len(key) > KEY_BYTES_MAX for key in _keys(source, name)):
+            raise MalformedData(f"a key of the backup is longer than {KEY_BYTES_MAX} bytes, which a store cannot keep")
+
+
+def _keys(source: Snapshot, bucket: bytes) -> Iterator[bytes]:
+    span = Span()
+    while page := source.keys(bucket, span, PAGE_KEYS):
+        yield from page
+        span = span.after(page[-1])
 
 
 def _refuse_itself(context: Context, files: Files) -> None:

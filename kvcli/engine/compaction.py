@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from kvcli.engine.copying import Copy
-from kvcli.engine.files import find, read_header
+from kvcli.engine.files import find, number, read_header
 from kvcli.engine.solitude import solitude
 from kvcli.errors import NoSuchStore
 
@@ -31,6 +31,7 @@ def compact(path: str, lock_timeout: float) -> Iterator[int]:
         revision = read_header(files).revision
         with Copy(files, files.folder) as copy:
             yield from copy.steps(lock_timeout, compact=True)
+            number(copy.handle, revision)
             copy.verify()
             copy.look_like(files.data)
             with solitude(files, deadline):

@@ -11,12 +11,13 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from select import select
 
 import lmdb
 
 from kvcli.engine.files import Files, find, sync_folder, verify
 from kvcli.engine.opening import open_files
-from kvcli.errors import AccessDenied, Busy, DamagedStore, Full, InputOutput, KvError, NoSuchStore
+from kvcli.errors import AccessDenied, Busy, DamagedStore, Full, InputOutput, KvError, NoSuchFile, NoSuchStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 LOOK_SECONDS = 0.05
+READ_BYTES = 4096
+READY = b"copying\n"  # The process has opened the environment, and waits for nothing but locks.
 KINDS = {kind.exit_code: kind for kind in (NoSuchStore, AccessDenied, Full, Busy, DamagedStore)}
 
 
@@ -31,11 +34,13 @@ class Copy:
     """A copy that has no name, and so is gone when this process is, until it is put into place."""
 
     def __init__(self, files: Files, folder: str) -> None:
-        """Make room for a copy of these files in a folder. Raises AccessDenied, NoSuchStore, Full."""
+        """Make room for a copy of these files in a folder. Raises AccessDenied, NoSuchFile, Full."""
         self._files = files
         self._folder = folder
         try:
             self.handle, self._name = _unnamed(folder)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NoSuchFile(f"no folder {folder}") from error
         except OSError as error:
             raise _translated(error, folder) from error
 
@@ -44,21 +49,23 @@ class Copy:
 
         The other kind waits for the writers' lock, for a moment. Raises Busy, DamagedStore, Full.
         """
-        words = [self._files.path, "compact" if compact else "whole"]
-        with _start(words, self.handle) as child:
-            yield from self._watch(child, lock_timeout)
+        with _start([self._files.path, "compact" if compact else "whole"], self.handle) as child:
+            try:
+                yield from self._watch(child, None if compact else lock_timeout)
+            finally:
+                child.kill()
 
-    def _watch(self, child: subprocess.Popen[bytes], lock_timeout: float) -> Iterator[int]:
-        deadline = time.monotonic() + lock_timeout
-        try:
-            while not _has_ended(child):
-                size = os.fstat(self.handle).st_size
-                if not size and time.monotonic() > deadline:
-                    raise Busy(f"{self._files.path}: another program has been writing for too long: try again")
-                yield size
-            self._judge(child)
-        finally:
-            child.kill()
+    def _watch(self, child: subprocess.Popen[bytes], lock_timeout: float | None) -> Iterator[int]:
+        said, deadline = b"", None
+        while (heard := _heard(child)) != b"":
+            said += heard or b""
+            if READY in said and deadline is None and lock_timeout is not None:
+                deadline = time.monotonic() + lock_timeout
+            size = os.fstat(self.handle).st_size
+            if deadline is not None and not size and time.monotonic() > deadline:
+                raise Busy(f"{self._files.path}: another program has been writing for too long: try again")
+            yield size
+        self._judge(child.wait(), said.replace(READY, b"").decode("utf-8", "surrogateescape").strip())
 
     def verify(self) -> None:
         """Make the copy durable, and walk every page of it. Raises DamagedStore with the first problem found; Full."""
@@ -92,12 +99,11 @@ class Copy:
         os.link(f"/proc/self/fd/{self.handle}", name, src_dir_fd=self.handle)
         return name
 
-    def _judge(self, child: subprocess.Popen[bytes]) -> None:
-        code, path = child.returncode, self._files.path
+    def _judge(self, code: int, said: str) -> None:
+        path = self._files.path
         if code < 0:
             raise DamagedStore(f"{path} is damaged: LMDB died of it (signal {-code}): restore it from a backup")
         if code:
-            said = (child.stderr.read() if child.stderr else b"").decode("utf-8", "surrogateescape").strip()
             raise KINDS.get(code, InputOutput)(said.rpartition("\n")[2] or f"{path}: it cannot be copied")
 
     def __enter__(self) -> Self:
@@ -108,7 +114,8 @@ class Copy:
         """Give up what was not put into place."""
         os.close(self.handle)
         if self._name is not None:
-            os.unlink(self._name)
+            with suppress(FileNotFoundError):  # Ctrl-C came when it had its name already.
+                os.unlink(self._name)
 
 
 def _unnamed(folder: str) -> tuple[int, str | None]:
@@ -122,22 +129,23 @@ def _unnamed(folder: str) -> tuple[int, str | None]:
 
 
 def _start(words: list[str], handle: int) -> subprocess.Popen[bytes]:
-    paths = [path for path in sys.path if path]  # The kvcli that runs now, wherever it was loaded from.
+    paths = map(os.path.abspath, sys.path)  # The kvcli that runs now, wherever it was loaded from.
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTHON") or name == "PYTHONHOME"
+    }
     return subprocess.Popen(  # noqa: S603 - ourselves
         [sys.executable, "-P", "-m", "kvcli.engine.copying", *words],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**variables, "PYTHONPATH": os.pathsep.join(paths)},
         stdin=subprocess.DEVNULL,
         stdout=handle,
         stderr=subprocess.PIPE,
     )
 
 
-def _has_ended(child: subprocess.Popen[bytes]) -> bool:
-    try:
-        child.wait(LOOK_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
+def _heard(child: subprocess.Popen[bytes]) -> bytes | None:
+    """Give what the process says within a moment, None where it says nothing; nothing at all is its end."""
+    stream = child.stderr.fileno() if child.stderr is not None else -1
+    return os.read(stream, READ_BYTES) if select([stream], [], [], LOOK_SECONDS)[0] else None
 
 
 def _copy(path: str, how: str) -> None:
@@ -146,6 +154,7 @@ def _copy(path: str, how: str) -> None:
     if files is None:
         raise NoSuchStore(f"no store at {path}")
     environment, *_ = open_files(files, writable=False)
+    os.write(2, READY)
     environment.copyfd(sys.stdout.fileno(), compact=how == "compact")
 
 

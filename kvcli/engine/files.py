@@ -11,6 +11,7 @@ from kvcli.errors import AccessDenied, DamagedStore, NoSuchStore
 DATA, LOCK = "data.mdb", "lock.mdb"
 MAGIC = 0xBEEFC0DE
 META_BYTES = 24 + 2 * 48 + 16
+REVISION_AT = META_BYTES - 8
 
 
 class Files:
@@ -73,7 +74,7 @@ class Header:
         self.map_size = _number(data, offset + 16, 8)
         self.page_bytes = _number(data, offset + 24, 4)
         self.last_page = _number(data, offset + 24 + 96, 8)
-        self.revision = _number(data, offset + 24 + 104, 8)
+        self.revision = _number(data, offset + REVISION_AT, 8)
 
     def is_short(self) -> bool:
         """Tell whether the file ends before the last page it counts: truncated, or the page was never needed."""
@@ -104,6 +105,24 @@ def read_header(files: Files) -> Header:
     if second is None or (newest.revision and newest is not place):
         raise DamagedStore(f"{path} is truncated or overwritten: restore it from a backup")
     return newest
+
+
+def number(handle: int, revision: int) -> None:
+    """Give a file that nobody has opened yet another revision; both meta pages say the same then, but for that.
+
+    Whoever opens a file beside a lock file takes from there which revision is the last, and looks for it at its place alone.
+    """
+    first = _meta(os.pread(handle, 512, 0), os.fstat(handle).st_size)
+    if first is None:
+        raise DamagedStore("the copy has no meta page")
+    begin = 16 if first.format == "0.9" else 24
+    places = (begin, first.page_bytes + begin)
+    newest = max(
+        [os.pread(handle, META_BYTES, place) for place in places], key=lambda meta: _number(meta, REVISION_AT, 8)
+    )
+    for slot, place in enumerate(places):
+        own = revision if revision % 2 == slot else revision - 1
+        os.pwrite(handle, newest[:REVISION_AT] + own.to_bytes(8, sys.byteorder), place)
 
 
 def extend_file(path: str, missing: int) -> None:

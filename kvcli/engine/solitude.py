@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from kvcli.engine.calm import calm
 from kvcli.engine.connection import is_open_here, registry
 from kvcli.engine.files import Files
-from kvcli.engine.opening import reserve_lock
+from kvcli.engine.opening import open_files, reserve_lock
 from kvcli.errors import Busy
 
 TYPE_CHECKING = False
@@ -25,12 +25,15 @@ def solitude(files: Files, deadline: float) -> Iterator[None]:
     """Have an environment to oneself. Raises Busy where somebody has it open until `deadline`, a time of time.monotonic.
 
     The lock is LMDB's own: whoever opens an environment shares the first byte of its lock file, and has it alone while
-    setting that up. This process has none that closing the file would drop, since it has nothing of it open.
+    setting that up. This process has none that closing the file would drop, since it has nothing of it open. Who comes
+    meanwhile waits, and then takes the lock file as it is: so it is set up before, and a file that takes the place of the
+    old one must have its revision (see number).
     """
     with registry():
         if is_open_here(files.data):
             raise Busy(f"{files.path} is in use here: end the transaction, or close it, first")
         reserve_lock(files.lock)
+        open_files(files, writable=False)[0].close()
         handle = os.open(files.lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             while not _is_ours(handle):
