@@ -10,8 +10,7 @@ _kvcli_is_cut='' _kvcli_is_lost='' _kvcli_is_off=''
 
 # Bash copies the body of a function whenever it is called: so what is seldom needed is in others.
 kv() {
-    local - _kvcli_head _kvcli_flags=b _kvcli_name='' _kvcli_calls=${_kvcli_calls-}x \
-        _kvcli_all="$*${KVCLI_STORE-}${KVCLI_BUCKET-}${KVCLI_CACHE_MAX_SIZE-}${XDG_CONFIG_HOME-}${XDG_DATA_HOME-}${HOME-}"
+    local - _kvcli_head _kvcli_flags=b _kvcli_name='' _kvcli_calls=${_kvcli_calls-}x _kvcli_all="$*"
     set +euxCET # Until this returns.
     if [[ ${1-} == -v ]]; then
         _kvcli_check "$@" || return 2
@@ -25,10 +24,11 @@ kv() {
     fi
     _kvcli_is_cut=1 # Unless this gets to its end: Ctrl-C may come anywhere.
     # Behind its attributes, as only what is exported counts: the real command would not see the rest.
-    builtin printf '%s\0' "$#" "$_kvcli_flags" "${KVCLI_STORE@a}=${KVCLI_STORE-}" "${KVCLI_BUCKET@a}=${KVCLI_BUCKET-}" \
-        "${KVCLI_CACHE_MAX_SIZE@a}=${KVCLI_CACHE_MAX_SIZE-}" "${KVCLI_DEBUG@a}=${KVCLI_DEBUG-}" \
-        "${XDG_CONFIG_HOME@a}=${XDG_CONFIG_HOME-}" "${XDG_DATA_HOME@a}=${XDG_DATA_HOME-}" "${HOME@a}=${HOME-}" \
-        "$@" >&"$_kvcli_requests" && builtin read -r -N 64 -u "$_kvcli_answers" _kvcli_head
+    builtin printf '%s\0' "$#" "$_kvcli_flags" \
+        "${KVCLI_STORE+${KVCLI_STORE@a}=$KVCLI_STORE}" "${KVCLI_BUCKET+${KVCLI_BUCKET@a}=$KVCLI_BUCKET}" \
+        "${KVCLI_CACHE_MAX_SIZE+${KVCLI_CACHE_MAX_SIZE@a}=$KVCLI_CACHE_MAX_SIZE}" "${KVCLI_DEBUG+${KVCLI_DEBUG@a}=$KVCLI_DEBUG}" \
+        "${XDG_CONFIG_HOME+${XDG_CONFIG_HOME@a}=$XDG_CONFIG_HOME}" "${XDG_DATA_HOME+${XDG_DATA_HOME@a}=$XDG_DATA_HOME}" \
+        "${HOME+${HOME@a}=$HOME}" "$@" >&"$_kvcli_requests" && builtin read -r -N 64 -u "$_kvcli_answers" _kvcli_head
     if [[ ${_kvcli_head:3:1} != s ]]; then
         _kvcli_finish "$@"
         return
@@ -37,7 +37,8 @@ kv() {
     if [[ $_kvcli_name ]]; then
         builtin printf -v "$_kvcli_name" %s "${_kvcli_head:20:${_kvcli_head:4:8}}" || return 2
     else
-        builtin printf %s "${_kvcli_head:20:${_kvcli_head:4:8}}" 2>&"$_kvcli_null" || { _kvcli_unwritten "$@"; return; }
+        # Where that cannot be written, bash says so too. To send its line away would cost a tenth of every call.
+        builtin printf %s "${_kvcli_head:20:${_kvcli_head:4:8}}" || { _kvcli_unwritten "$@"; return; }
     fi
     return "${_kvcli_head:0:3}"
 }

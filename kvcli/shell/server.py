@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 from functools import partial
 from select import EPOLLIN, EPOLLOUT, epoll
+from time import perf_counter
 
 from kvcli.shell.answering import Desk
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from kvcli.shell.channel import Channel
     from kvcli.shell.folder import Folder
 
+PROCESSORS = len(os.sched_getaffinity(0))
+SPIN_SECONDS = 0.0001
 REST_SECONDS = 1.0  # After so long without a request nothing is open any more.
 
 
@@ -28,6 +31,7 @@ class Server:
         self._desk = Desk()
         self._events = epoll()
         self._handlers: dict[int, Callable[[], None]] = {}
+        self._spins = False
         self._is_alone = False  # The shell is gone; subshells of it may be there.
         for channel in folder.channels:
             self._listen(channel)
@@ -37,7 +41,7 @@ class Server:
         """Answer; returns when nobody is left who could ask."""
         while True:
             is_restless = self._desk.is_open or self._is_alone
-            happened = self._events.poll(REST_SECONDS if is_restless else None)
+            happened = self._spin() or self._events.poll(REST_SECONDS if is_restless else None)
             for handle, _ in happened:
                 if handle in self._handlers:  # One that came before may have closed it.
                     self._handlers[handle]()
@@ -46,6 +50,15 @@ class Server:
                 self._tidy()
                 if self._is_alone and not any(channel.owner for channel in self._folder.channels):
                     return
+
+    def _spin(self) -> list[tuple[int, int]]:
+        """Look for the next call of a loop before going to sleep: to be woken on another processor takes as long as to answer."""
+        if not self._spins:
+            return []
+        self._spins, until = False, perf_counter() + SPIN_SECONDS
+        while not (happened := self._events.poll(0)) and perf_counter() < until:
+            pass
+        return happened
 
     def _on(self, handle: int, event: int, handler: Callable[[], None]) -> None:
         self._events.register(handle, event)
@@ -69,6 +82,7 @@ class Server:
         if request is None or (channel.owner is None and not self._adopt(channel)):
             return
         channel.send(self._desk.answer(request, channel.owner or 0))
+        self._spins = PROCESSORS > 1
         if channel.unsent:
             self._on(channel.answers, EPOLLOUT, partial(self._send, channel))
 
