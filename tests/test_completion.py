@@ -20,9 +20,9 @@ from kvcli.cli.vocabulary import TABLE, table
 from kvcli.commands.completion import SCRIPTS, file
 from kvcli.store import Store
 from tests.conftest import Run
-from tests.processes import ROOT
+from tests.processes import ROOT, run
 from tests.terminal import TAB, Terminal
-from tests.test_startup import loaded
+from tests.test_startup import PROGRAM
 
 CTRL_U = "\x15"
 BREAKS = " \t\n\"'@><=;|&(:"  # Of bash, as it comes.
@@ -234,8 +234,10 @@ def test_what_readline_leaves_alone(line: str, head: str, quote: str) -> None:
 
 def test_press_of_tab_loads_nothing_slow(place: str) -> None:
     """Neither Typer nor what it needs: it is asked for at every press of Tab."""
-    modules = loaded(os.path.join(place, "store"), "__complete", "bash", "kvcli get user:", BREAKS, "9")
-    assert not {"typer", "rich", "re", "typing", "contextlib", "json", "inspect"} & modules
+    line = f"kvcli -s {place}/store get user:"
+    told, modules = run(PROGRAM, "__complete", "bash", line, BREAKS, "9").decode().rstrip("\n").split("\n")
+    assert told.split("\0")[1:-1] == ["one"]
+    assert not {"typer", "rich", "re", "typing", "contextlib", "json", "inspect"} & {*modules.split()}
 
 
 def test_what_many_keys_have_in_common_is_what_all_have(path: str, kvcli: Run) -> None:

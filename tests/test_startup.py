@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import kvcli
 from kvcli.store import Store
 from tests.processes import run
 
@@ -113,3 +114,11 @@ def test_cached_run_loads_nothing_slow(filled: str) -> None:
         "kvcli.engine.lives",
         "kvcli.engine.writer",
     }
+
+
+def test_version_is_told_without_typer() -> None:
+    """Scripts ask for it; and Typer gives the same where more is said."""
+    told, modules = run(PROGRAM, "--version").decode().rstrip("\n").split("\n\n")
+    assert told == f"kvcli {kvcli.__version__}"
+    assert "typer" not in modules.split()
+    assert run(PROGRAM, "--json", "--version").decode().startswith(told)

@@ -69,6 +69,12 @@ def _run(words: list[str], output: Output, repl: str | None) -> int:
         from kvcli.cli.completion import complete
 
         return complete(words[1:])
+    if words == ["--version"]:
+        from kvcli.cli import version
+        from kvcli.cli.output import write_through
+
+        write_through(sys.stdout, f"{version()}\n".encode())
+        return 0
     invocation = understand(words)
     if isinstance(invocation, int):
         return invocation

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-import kvcli
-from kvcli.cli import is_interactive
+from kvcli.cli import is_interactive, version
 from kvcli.cli.grammar import (
     WRITING,
     Adopt,
@@ -56,7 +55,7 @@ app.add_typer(configs, name="config")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"kvcli {kvcli.__version__}")
+        typer.echo(version())
         raise typer.Exit
 
 

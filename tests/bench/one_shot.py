@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 
 ROUNDS = 30
-BOUND = 1.35
+BOUNDS = {"get": 1.35, "Tab": 1.5}
+BREAKS = " \t\n\"'@><=;|&(:"
 
 
 def run() -> Iterator[str]:
@@ -30,6 +31,8 @@ def run() -> Iterator[str]:
             "incr": [script, "incr", "count"],
             "exists": [script, "exists", "key"],
             "list": [script, "list"],
+            "version": [script, "--version"],
+            "Tab": [script, "__complete", "bash", "kvcli get k", BREAKS, "9"],
         }
         subprocess.run(commands["set"], check=True, env=environment, cwd=folder)
         yield from report(measure(commands, environment, folder))
@@ -51,5 +54,5 @@ def report(medians: dict[str, float]) -> Iterator[str]:
     floor = medians.pop("floor")
     yield f"floor   python -c 'import lmdb'   {floor * 1000:6.2f} ms"
     for name, median in medians.items():
-        bound = f"(at most {BOUND})" if name == "get" else ""
+        bound = f"(at most {BOUNDS[name]})" if name in BOUNDS else ""
         yield f"{name:7} {median / floor:5.2f} x the floor         {median * 1000:6.2f} ms {bound}"
