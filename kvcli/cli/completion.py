@@ -54,14 +54,15 @@ class Question:
         self._count = len(words)
         self.wanted = list(wanted(self._reading, Word.of(start)))
 
-    def is_for_shell(self) -> str | None:
-        """Say what the shell itself is to complete, None where it is nothing."""
+    def manner(self, found: list[Candidate], start: str) -> str:
+        """Say what is to be done: with what was found, or, where nothing was, by the shell itself."""
         kinds = {each.kind: each for each in self.wanted}
-        if "files" in kinds:
+        if not found and "files" in kinds:
             return f"files {kinds['files'].head}"
-        if "run" in kinds:
+        if not found and "run" in kinds:
             return f"run {self._start_of_command()}"
-        return None
+        is_group = len(found) == 1 and len(found[0][0]) > len(start) and found[0][0].encode()[-1] in SEPARATORS
+        return "stems" if is_group else "words"
 
     def found(self) -> Iterator[Found]:
         """Give all that the word may become."""
@@ -106,10 +107,7 @@ def _for_bash(line: str, breaks: str, kind: str) -> Iterator[str]:
     *words, last = (known := Typed(line, breaks)).words
     question = Question(words, last)
     found = list(question.found())
-    if not found and (task := question.is_for_shell()):
-        yield task
-        return
-    yield _manner([candidate for candidate, _ in found], last)
+    yield question.manner([candidate for candidate, _ in found], last)
     for (value, shown, _), needs_dashes in found:
         if kind == LISTING:
             yield escape_line(shown)
@@ -121,10 +119,7 @@ def _for_zsh(words: list[str]) -> Iterator[str]:
     *before, last = words
     question = Question(before, last)
     found = question.candidates()
-    if not found and (task := question.is_for_shell()):
-        yield task
-        return
-    yield _manner(found, last)
+    yield question.manner(found, last)
     for value, shown, about in found:
         yield value
         yield escape_line(f"{shown}  {about}" if about else shown)
@@ -134,18 +129,10 @@ def _for_fish(words: list[str]) -> Iterator[str]:
     *before, current = words
     question = Question(before, Typed(current, "").words[-1])
     found = question.candidates()
-    if not found and (task := question.is_for_shell()):
-        yield task
-        return
-    yield _manner(found, current)
+    yield question.manner(found, current)
     for value, _, about in found:
         if escape_line(value) == value:  # A line cannot hold others, and fish would show them as they are.
             yield f"{value}\t{about}"
-
-
-def _manner(found: list[Candidate], start: str) -> str:
-    is_group = len(found) == 1 and len(found[0][0]) > len(start) and found[0][0].encode()[-1] in SEPARATORS
-    return "stems" if is_group else "words"
 
 
 def _expanded(word: str) -> str:
