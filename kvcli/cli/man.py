@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
 
     known = list(commands(tree()))
     asking = option(_help(tree()))
-    return {f"{title(each.name)}.1": page(each, asking, known) for each in known}
+    return {f"{title(each.name)}.1": page(each, asking, known) for each in known} | {"kv.1": ".so man1/kvcli.1\n"}
 
 
 def title(name: str) -> str:

@@ -50,10 +50,13 @@ VARIABLES = (
         "Where the REPL keeps its history, as kvcli/history. Unset, empty or relative, it is ~/.local/state.",
         "repl",
     ),
+    Surrounding("XDG_RUNTIME_DIR", "Where the pipes of `kv` are; else in TMPDIR.", "shell-init"),
     Surrounding("HOME", "What ~ stands for.", "--store"),
     Surrounding("VISUAL", "The editor, with its options if it needs any.", "edit", "repl"),
     Surrounding("EDITOR", "The editor where VISUAL is not set; without both it is vi.", "edit", "repl"),
-    Surrounding("TMPDIR", "Where files are made that do not last; else /tmp.", "edit", "batch", "check", "repl"),
+    Surrounding(
+        "TMPDIR", "Where files are made that do not last; else /tmp.", "edit", "batch", "check", "repl", "shell-init"
+    ),
     Surrounding("NO_COLOR", "Not empty: no colours, and no boxes in help."),
     Surrounding("FORCE_COLOR", "Not empty: help has colours and boxes also where no terminal is."),
     Surrounding(
@@ -73,5 +76,8 @@ FILES = (
     Surrounding("$XDG_DATA_HOME/kvcli/default", "The store that nobody named.", "--store"),
     Surrounding("STORE/data.mdb", "A store. Beside it LMDB keeps a table of those who read and write.", "--store"),
     Surrounding("STORE/cache", "Its cache, which may be removed at any time when nobody uses it.", "cache"),
+    Surrounding(
+        "$XDG_RUNTIME_DIR/kvcli-*", "Pipes to the process that answers a shell's `kv`; they end with it.", "shell-init"
+    ),
     Surrounding("$XDG_STATE_HOME/kvcli/history", "What was typed in the REPL, without the values.", "repl"),
 )

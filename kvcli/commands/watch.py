@@ -7,6 +7,7 @@ Not by inotify: it tells of writes to a file, not of commits, and a look is chea
 
 from __future__ import annotations
 
+import os
 import time
 from binascii import b2a_base64
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ EAGER_FOR_SECONDS = 1.0
 REVISIONS_MAX = (
     2  # LMDB may use a page again three revisions later, and another tree then has the record of an older one.
 )
-KEYS_PER_PAGE = 1000
+KEYS_PER_PAGE, PAGE_BYTES = 1000, 1 << 20
+VARIABLES = ("KVCLI_KEY", "KVCLI_KEY_B64")
 
 
 def run(
@@ -63,20 +65,20 @@ class Watched:
         self.look()
 
     def changes(self) -> Iterator[list[Event]]:
-        """Look again and again, and give what changed, in the order of keys."""
+        """Look again and again, and give what changed, page by page in the order of keys."""
         spent = eager_until = 0.0
         while True:
             pause = EAGER_SECONDS if time.monotonic() < eager_until else IDLE_SECONDS
             time.sleep(max(pause, spent))  # Where a look takes long, it takes half of a core and no more.
             begun = time.monotonic()
-            events = self.look()
+            keys = self.look()
             spent = time.monotonic() - begun
-            if events:
+            if keys:
                 eager_until = begun + EAGER_FOR_SECONDS
-                yield events
+                yield from self._events(keys)
 
-    def look(self) -> list[Event]:
-        """Give what changed since the last look."""
+    def look(self) -> list[bytes]:
+        """Give the keys whose values changed since the last look, or that are gone."""
         try:
             revision = int(self._context.store_to_read().stat()["revision"])
         except StoreReplaced:
@@ -87,25 +89,43 @@ class Watched:
             self._context.close()  # There is no store yet, or another one now.
             self._mark = None
         bucket = self._context.bucket_to_read()
-        events = bucket.store.read(lambda snapshot: self._compare(snapshot, bucket.name))
+        changed = bucket.store.read(lambda snapshot: self._compare(snapshot, bucket.name))
         self._revision = revision
-        return events
+        return changed
 
-    def _compare(self, snapshot: Snapshot, bucket: bytes) -> list[Event]:
+    def _compare(self, snapshot: Snapshot, bucket: bytes) -> list[bytes]:
         mark, near = snapshot.mark(bucket), snapshot.revision <= self._seen + REVISIONS_MAX
         self._seen = snapshot.revision
         if mark is not None and mark == self._mark and near:
             return []
         known: dict[bytes, int] = {}
-        events: list[Event] = []
-        is_first = self._revision < 0
+        changed: list[bytes] = []
         for key, value in _all(snapshot, bucket, self._span):
             known[key] = hash(value)
-            if not is_first and self._known.get(key) != known[key]:
-                events.append(("set", key, value))
-        events += [("delete", key, None) for key in self._known if key not in known]
-        self._known, self._mark = known, mark
-        return sorted(events, key=lambda event: event[1])
+            if self._known.get(key) != known[key]:
+                changed.append(key)
+        changed += [key for key in self._known if key not in known]
+        is_first, self._known, self._mark = self._revision < 0, known, mark
+        return [] if is_first else sorted(changed)
+
+    def _events(self, keys: list[bytes]) -> Iterator[list[Event]]:
+        """Tell what there is now under keys that changed: values are read a page at a time, however many there are."""
+        while keys:
+            page = keys[:KEYS_PER_PAGE]
+            values = self._values(page)
+            yield [self._event(key, value) for key, value in zip(page, values, strict=False)]
+            keys = keys[len(values) :]
+
+    def _values(self, keys: list[bytes]) -> list[bytes | None]:
+        bucket = self._context.bucket_to_read()
+        return bucket.store.read(lambda snapshot: snapshot.get_many(bucket.name, keys, PAGE_BYTES))
+
+    def _event(self, key: bytes, value: bytes | None) -> Event:
+        if value is None:
+            self._known.pop(key, None)
+            return "delete", key, None
+        self._known[key] = hash(value)  # It may have changed again since.
+        return "set", key, value
 
 
 def _all(snapshot: Snapshot, bucket: bytes, span: Span) -> Iterator[tuple[bytes, bytes]]:
@@ -128,6 +148,8 @@ def _variable(key: bytes) -> dict[str, str]:
 def _run_each(watched: Watched, words: list[str]) -> Iterator[bytes]:
     from kvcli.commands.child import PIPE, start
 
+    for name in VARIABLES:
+        os.environ.pop(name, None)  # This watch may itself be run by one.
     for events in watched.changes():
         for kind, key, value in events:
             start(words, {"KVCLI_EVENT": kind, **_variable(key)}, stdin=PIPE).communicate(value or b"")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from contextlib import suppress
 from functools import lru_cache
+from time import monotonic
 
 from kvcli.cli import lane
 from kvcli.cli.entry import guarded
@@ -26,9 +26,9 @@ SERVED = {
     *("cache_get", "cache_set", "cache_delete", "cache_exists"),
 }
 ANSWER_BYTES_MAX = 1 << 20  # Nobody waits long for another's answer; and a larger one takes the real command no longer.
-PATIENCE_SECONDS = (
-    0.1  # So long a writer lock is waited for, as everybody waits meanwhile; the real command waits longer.
-)
+# So long a writer lock is waited for, as everybody waits meanwhile; the real command waits longer.
+PATIENCE_SECONDS = 0.1
+OTHERS_SECONDS = 1.0  # So long a store stays open that calls do not name any more.
 CONTEXTS_KEPT = 4  # Of as many calls the stores stay open, so that those which take turns need not be opened again.
 INVOCATIONS_KEPT = 256  # Of as many different requests: a loop asks the same again and again.
 UNSERVED = 999
@@ -80,7 +80,8 @@ class Desk:
 
     def __init__(self) -> None:
         """Open nothing."""
-        self._contexts: deque[Context] = deque()
+        self._contexts: deque[tuple[Context, object]] = deque()  # Each with what its store looked like.
+        self._others_until = 0.0
         self._variables: list[bytes] = []
         self._last = NOTHING
 
@@ -132,34 +133,52 @@ class Desk:
     def _context(self, invocation: Invocation, output: Output) -> Context:
         """Give what a command runs in: that of the call before, if it would be the same."""
         settings = {name: value for name, value in invocation.settings.items() if name != "json"}
-        chosen = (settings, self._variables)
-        context, before, seen = self._last
-        if context is None or before != chosen or seen != look(context) or invocation.command.startswith("cache"):
-            # Its store is found anew, so one that was removed or replaced is missed, or opened, as by the real command.
-            context = Context(**settings, lock_timeout=PATIENCE_SECONDS, stdin=False)  # type: ignore[arg-type]
-            self._contexts.append(context)
-            self._last = (context, chosen, look(context))
-            if len(self._contexts) > CONTEXTS_KEPT:
-                self._contexts.popleft().close()
+        context, chosen, seen = self._last
+        if context is None or chosen != (settings, self._variables) or seen is None or seen != look(context):
+            context = self._open(settings)
+        elif len(self._contexts) > 1 and monotonic() > self._others_until:
+            self._close(but=context)
+        if invocation.command.startswith("cache"):
+            self._last = NOTHING  # Its cache may be another by the next call.
         context.warn = output.warn
         return context
+
+    def _open(self, settings: dict[str, object]) -> Context:
+        """Find the store anew, so that one that was removed or replaced is missed, or opened, as by the real command."""
+        context = Context(**settings, lock_timeout=PATIENCE_SECONDS, stdin=False)  # type: ignore[arg-type]
+        seen = look(context)
+        if any(kept.location.path == context.location.path and before != seen for kept, before in self._contexts):
+            self._close()  # It is open already, with the rights that there were.
+        self._contexts.append((context, seen))
+        # Where a config file or the working directory has a say, it is found anew for each call.
+        is_said = context.location.origin in SAID and context.location.path.startswith("/")
+        self._last = (context, (settings, self._variables), seen) if is_said else NOTHING
+        self._others_until = monotonic() + OTHERS_SECONDS
+        if len(self._contexts) > CONTEXTS_KEPT:
+            self._contexts.popleft()[0].close()
+        return context
+
+    def _close(self, but: Context | None = None) -> None:
+        for context, _ in self._contexts:
+            if context is not but:
+                context.close()
+        self._contexts = deque([kept for kept in self._contexts if kept[0] is but])
 
     def rest(self) -> None:
         """Close every store, and leave the folder of whoever asked last: neither may be in anybody's way."""
         self._last = NOTHING
-        while self._contexts:
-            self._contexts.popleft().close()
+        self._close()
         os.chdir("/")
 
 
 def look(context: Context) -> object:
-    """Give what tells a store from another one in its place; something new each time, where that cannot be known."""
-    with suppress(OSError, ValueError, KvError):  # The command itself will say what is wrong.
-        location = context.location
-        if location.origin in SAID and location.path.startswith("/"):  # No config file, no working directory has a say.
-            looks = [os.lstat(location.path), os.lstat(f"{location.path}/data.mdb")]
-            return [(status.st_dev, status.st_ino, status.st_mode, status.st_uid) for status in looks]
-    return object()
+    """Give what tells a store from another one in its place, and who may use it; None where that cannot be seen."""
+    path = context.location.path
+    try:
+        looks = [os.lstat(path), os.lstat(f"{path}/data.mdb"), os.lstat(f"{path}/lock.mdb")]
+    except (OSError, ValueError):
+        return None  # The command itself will say what is wrong.
+    return [(status.st_dev, status.st_ino, status.st_mode, status.st_uid) for status in looks]
 
 
 @lru_cache(INVOCATIONS_KEPT)

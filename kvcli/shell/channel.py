@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ, fcntl
+from time import time
 
 from kvcli.shell import VARIABLES
 
@@ -57,7 +58,8 @@ class Channel:
         """Give the process that says the channel is its own: 0 if it says so no more, None if nobody does."""
         try:
             with open(self._file("lock"), "rb") as file:
-                return int(file.read() or b"-1")  # Who has just made the file has not written yet.
+                is_old = os.fstat(file.fileno()).st_mtime < time() - 1
+                return int(file.read() or (b"0" if is_old else b"-1"))  # Who has just made it has not written yet.
         except FileNotFoundError:
             return None
         except ValueError:

@@ -56,6 +56,8 @@ class Folder:
             held = os.open(os.path.join(self.path, ALIVE), os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return True  # It went meanwhile.
+        if os.fstat(held).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "the folder is somebody else's", self.path)
         try:
             flock(held, LOCK_EX | LOCK_NB)
             # Of those who find the same dead server one has this lock, and the folder may be another's new one by now.
@@ -71,6 +73,8 @@ class Folder:
 
     def remove(self) -> None:
         """Remove it, the name first: who finds it finds all of it."""
+        for channel in self.channels:
+            channel.close()  # To remove it takes a descriptor or two.
         self._put_away()
 
     def _put_away(self) -> None:

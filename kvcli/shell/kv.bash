@@ -2,15 +2,18 @@
 # Printed by `kvcli shell-init bash`; how the two talk is said in kvcli/shell/__init__.py. Needs bash 4.4.
 # shellcheck shell=bash
 
+unalias kv 2> /dev/null
 _kvcli_program=(@program@)
 _kvcli_server=(@server@)
-_kvcli_folder=@folder@.$$
-_kvcli_owner='' _kvcli_channel='' _kvcli_requests='' _kvcli_answers='' _kvcli_null=''
-_kvcli_is_cut='' _kvcli_is_lost='' _kvcli_is_off=''
+if [[ ${_kvcli_folder-} != *".$$" ]]; then # Else this shell has evaluated it before, and has its server.
+    _kvcli_folder=@folder@.$$
+    _kvcli_owner='' _kvcli_channel='' _kvcli_requests='' _kvcli_answers=''
+    _kvcli_is_cut='' _kvcli_is_lost='' _kvcli_is_off=''
+fi
 
 # Bash copies the body of a function whenever it is called: so what is seldom needed is in others.
 kv() {
-    local - _kvcli_head _kvcli_flags=b _kvcli_name='' _kvcli_calls=${_kvcli_calls-}x _kvcli_all="$*"
+    local - _kvcli_head _kvcli_flags=b _kvcli_name='' _kvcli_calls=${_kvcli_calls-}x _kvcli_all="$*" _kvcli_failed=''
     set +euxCET # Until this returns.
     if [[ ${1-} == -v ]]; then
         _kvcli_check "$@" || return 2
@@ -18,8 +21,8 @@ kv() {
         shift 2
     fi
     if [[ -t 1 || -t 2 || $_kvcli_owner != "$BASHPID" || $_kvcli_is_cut || $_kvcli_calls != x || $# -gt 100 ||
-        ${#_kvcli_all} -gt 3800 ]] && ! _kvcli_prepare "$@"; then
-        _kvcli_run "$@"
+        ${#_kvcli_all} -gt 3800 ]] && ! { [[ ${_kvcli_folder-} ]] && _kvcli_prepare "$@"; }; then
+        if [[ ${_kvcli_folder-} ]]; then _kvcli_run "$@"; else command kvcli "$@"; fi # Else kv alone was exported.
         return
     fi
     _kvcli_is_cut=1 # Unless this gets to its end: Ctrl-C may come anywhere.
@@ -28,7 +31,8 @@ kv() {
         "${KVCLI_STORE+${KVCLI_STORE@a}=$KVCLI_STORE}" "${KVCLI_BUCKET+${KVCLI_BUCKET@a}=$KVCLI_BUCKET}" \
         "${KVCLI_CACHE_MAX_SIZE+${KVCLI_CACHE_MAX_SIZE@a}=$KVCLI_CACHE_MAX_SIZE}" "${KVCLI_DEBUG+${KVCLI_DEBUG@a}=$KVCLI_DEBUG}" \
         "${XDG_CONFIG_HOME+${XDG_CONFIG_HOME@a}=$XDG_CONFIG_HOME}" "${XDG_DATA_HOME+${XDG_DATA_HOME@a}=$XDG_DATA_HOME}" \
-        "${HOME+${HOME@a}=$HOME}" "$@" >&"$_kvcli_requests" && builtin read -r -N 64 -u "$_kvcli_answers" _kvcli_head
+        "${HOME+${HOME@a}=$HOME}" "$@" >&"$_kvcli_requests" &&
+        builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head || _kvcli_failed=$?
     if [[ ${_kvcli_head:3:1} != s ]]; then
         _kvcli_finish "$@"
         return
@@ -64,13 +68,20 @@ _kvcli_prepare() {
 
 # Do what is left to do when the answer is not a few letters for stdout.
 _kvcli_finish() {
-    local _kvcli_out='' _kvcli_err='' _kvcli_code=${_kvcli_head:0:3} _kvcli_kind=${_kvcli_head:3:1}
+    local _kvcli_out='' _kvcli_err='' _kvcli_code _kvcli_kind _kvcli_more
+    while [[ $_kvcli_failed -gt 128 ]]; do # A trap of the user's ran meanwhile, and ended the read.
+        _kvcli_failed=''
+        builtin read ${TMOUT:+-t99999999} -r -N "$((64 - ${#_kvcli_head}))" -u "$_kvcli_answers" _kvcli_more || _kvcli_failed=$?
+        _kvcli_head+=$_kvcli_more
+    done
+    _kvcli_code=${_kvcli_head:0:3} _kvcli_kind=${_kvcli_head:3:1}
+    [[ $_kvcli_kind != s ]] || _kvcli_out=${_kvcli_head:20:${_kvcli_head:4:8}} # After such a trap only.
     if [[ ${#_kvcli_head} != 64 ]] || ! _kvcli_take "${_kvcli_head:4:8}" _kvcli_out ||
         ! _kvcli_take "${_kvcli_head:12:8}" _kvcli_err; then
         _kvcli_is_lost=1
         # The server died. What it has not taken out of the pipe it has not done; nor does it matter what is done twice,
         # except incr.
-        if builtin read -r -t 0 -u "$_kvcli_requests" || [[ " $* " != *" incr "* ]]; then
+        if builtin read -r -t 0 -u "$_kvcli_requests" || ! _kvcli_counts "$@"; then
             _kvcli_code=999
         else
             _kvcli_out='' _kvcli_code=74
@@ -86,14 +97,25 @@ _kvcli_finish() {
     fi
 }
 
+# Tell whether a call may not be repeated.
+_kvcli_counts() {
+    local _kvcli_word
+    for _kvcli_word; do
+        [[ $_kvcli_word != incr ]] || return 0
+    done
+    return 1
+}
+
 # Read so many bytes of the answer into a variable.
 _kvcli_take() {
-    if (( $1 == 0 )); then
+    if [[ $_kvcli_kind == s ]] || (( $1 == 0 )); then
         return 0
+    elif [[ $_kvcli_kind != a && ${LC_ALL@a} == *r* ]]; then
+        return 1 # Then there is no reading of bytes.
     elif [[ $_kvcli_kind == a ]]; then
-        builtin read -r -N "$(( $1 ))" -u "$_kvcli_answers" "$2"
+        builtin read ${TMOUT:+-t99999999} -r -N "$(( $1 ))" -u "$_kvcli_answers" "$2"
     else
-        LC_ALL=C builtin read -r -N "$(( $1 ))" -u "$_kvcli_answers" "$2"
+        LC_ALL=C builtin read ${TMOUT:+-t99999999} -r -N "$(( $1 ))" -u "$_kvcli_answers" "$2"
     fi
 }
 
@@ -105,19 +127,19 @@ _kvcli_deliver() {
     elif [[ $_kvcli_name ]]; then
         builtin printf -v "$_kvcli_name" %s "$_kvcli_out" || return 2
     elif [[ $_kvcli_kind == e ]]; then
-        builtin printf %b "$_kvcli_out" 2>&"$_kvcli_null" || { _kvcli_unwritten "$@"; return; }
+        builtin printf %b "$_kvcli_out" 2> /dev/null || { _kvcli_unwritten "$@"; return; }
     else
-        builtin printf %s "$_kvcli_out" 2>&"$_kvcli_null" || { _kvcli_unwritten "$@"; return; }
+        builtin printf %s "$_kvcli_out" 2> /dev/null || { _kvcli_unwritten "$@"; return; }
     fi
     if [[ $_kvcli_err ]]; then
-        builtin printf %s "$_kvcli_err" >&2 2>&"$_kvcli_null"
+        builtin printf %s "$_kvcli_err" >&2 2> /dev/null
     fi
     return "$_kvcli_code"
 }
 
 # Nothing, or not all, of the answer could be written: the real command says so, but must not increment twice.
 _kvcli_unwritten() {
-    if [[ " $* " != *" incr "* ]]; then
+    if ! _kvcli_counts "$@"; then
         "${_kvcli_program[@]}" "$@"
     else
         "${_kvcli_server[@]}" '' "${_kvcli_out-${_kvcli_head:20:${_kvcli_head:4:8}}}"
@@ -126,36 +148,35 @@ _kvcli_unwritten() {
 
 # Run the real command.
 _kvcli_run() {
+    [[ ${_kvcli_program-} ]] || local -a _kvcli_program=(command kvcli) # Arrays are not exported, as functions may be.
     if [[ ! $_kvcli_name ]]; then
         "${_kvcli_program[@]}" "$@"
         return
     fi
     local _kvcli_out _kvcli_err='' _kvcli_code _kvcli_kind=b
     local -a _kvcli_parts
-    builtin mapfile -d '' -t _kvcli_parts < <("${_kvcli_program[@]}" "$@"; builtin printf 'x%s' "$?")
+    builtin mapfile -d '' -t _kvcli_parts < <("${_kvcli_program[@]}" "$@"; builtin printf '/%s' "$?")
     (( ${#_kvcli_parts[@]} == 1 )) || _kvcli_kind=e
-    _kvcli_out=${_kvcli_parts[0]%x*} _kvcli_code=${_kvcli_parts[-1]##*x}
+    _kvcli_out=${_kvcli_parts[0]%/*} _kvcli_code=${_kvcli_parts[-1]##*/} # No letter: it could be half of one.
     _kvcli_deliver "$@"
 }
 
 # Take a channel for this process, and start the server where there is none.
 _kvcli_claim() {
     local _kvcli_try _kvcli_number _kvcli_file
-    [[ ! $_kvcli_is_off ]] || return 1
+    [[ ! $_kvcli_is_off && ${_kvcli_server-} ]] || return 1
     if [[ $_kvcli_owner == "$BASHPID" && ! $_kvcli_is_lost ]]; then
         { builtin printf 0 > "$_kvcli_folder/$_kvcli_channel.lock"; } 2> /dev/null # Cut short: the server makes it anew.
     fi
-    if [[ ! $_kvcli_null ]]; then
-        exec {_kvcli_null}> /dev/null
-    fi
     if [[ $_kvcli_requests ]]; then
-        { exec {_kvcli_requests}>&- {_kvcli_answers}<&-; } 2> /dev/null
+        { command exec {_kvcli_requests}>&- {_kvcli_answers}<&-; } 2> /dev/null
     fi
     _kvcli_owner='' _kvcli_requests='' _kvcli_answers=''
     if [[ $_kvcli_is_lost || ! -d $_kvcli_folder ]]; then
         "${_kvcli_server[@]}" "$_kvcli_folder" "$$" < /dev/null > /dev/null 2>&1 || { _kvcli_is_off=1; return 1; }
         _kvcli_is_lost=''
     fi
+    [[ -O $_kvcli_folder ]] || { _kvcli_is_off=1; return 1; } # Somebody else's: its name is no secret while it is there.
     for (( _kvcli_try = 0; _kvcli_try < 32; _kvcli_try++ )); do
         _kvcli_number=$(( (BASHPID + _kvcli_try) % 32 ))
         _kvcli_file=$_kvcli_folder/$_kvcli_number
@@ -172,8 +193,14 @@ _kvcli_claim() {
     return 1
 }
 
-# Open both ways such that a dead server is neither a SIGPIPE nor waited for, but the end of the answers.
+# Open both ways such that a dead server is neither a SIGPIPE nor waited for, but the end of the answers; and at numbers that
+# scripts which count their own do not use. As a command, since in posix mode a failed exec would be the end of the shell.
 _kvcli_open() {
-    local _kvcli_both
-    { exec {_kvcli_requests}<> "$1.q" {_kvcli_both}<> "$1.a" {_kvcli_answers}< "$1.a" {_kvcli_both}>&-; } 2> /dev/null
+    local _kvcli_both _kvcli_number=199
+    while [[ -e /dev/fd/$((++_kvcli_number)) || -e /dev/fd/$((_kvcli_number + 1)) ]]; do :; done
+    _kvcli_requests=$_kvcli_number _kvcli_answers=$((_kvcli_number + 1))
+    {
+        command exec {_kvcli_both}<> "$1.a" &&
+            eval "command exec $_kvcli_requests<> \"\$1.q\" $_kvcli_answers< \"\$1.a\"" && command exec {_kvcli_both}>&-
+    } 2> /dev/null
 }

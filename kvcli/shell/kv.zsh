@@ -3,12 +3,15 @@
 
 _kvcli_program=(@program@)
 _kvcli_server=(@server@)
-_kvcli_folder=@folder@.$$
-typeset -g _kvcli_owner='' _kvcli_channel='' _kvcli_requests='' _kvcli_answers=''
-typeset -g _kvcli_is_cut='' _kvcli_is_lost='' _kvcli_is_off=''
+if [[ ${_kvcli_folder-} != *.$$ ]]; then # Else this shell has evaluated it before, and has its server.
+    _kvcli_folder=@folder@.$$
+    typeset -g _kvcli_owner='' _kvcli_channel='' _kvcli_requests='' _kvcli_answers=''
+    typeset -g _kvcli_is_cut='' _kvcli_is_lost='' _kvcli_is_off=''
+fi
 zmodload zsh/system 2> /dev/null || _kvcli_is_off=1
+unalias kv 2> /dev/null
 
-kv() {
+function kv {
     builtin emulate -L zsh # Whatever the options are; they are the shell's again when this returns.
     builtin local _kvcli_out='' _kvcli_err='' _kvcli_code='' _kvcli_name=''
     if [[ ${1-} == -v ]]; then
@@ -20,7 +23,7 @@ kv() {
         return
     fi
     if [[ -n $_kvcli_out ]]; then
-        syswrite -o 1 -- "$_kvcli_out" || { _kvcli_unwritten "$@"; return }
+        syswrite -o 1 -- "$_kvcli_out" || { _kvcli_unwritten "$@"; return; }
     fi
     if [[ -n $_kvcli_err ]]; then
         syswrite -o 2 -- "$_kvcli_err"
@@ -55,7 +58,7 @@ _kvcli_ask() {
     _kvcli_is_cut=1 # Unless this gets to its end: Ctrl-C may come anywhere.
     syswrite -o $_kvcli_requests -- "$_kvcli_request" || return 1
     while (( $#_kvcli_out < 20 || $#_kvcli_out < 20 + _kvcli_out[5,12] + _kvcli_out[13,20] )); do
-        sysread -i $_kvcli_answers -s 65536 _kvcli_part || { _kvcli_lost "$@"; return }
+        sysread -i $_kvcli_answers -s 65536 _kvcli_part || { _kvcli_lost "$@"; return; }
         _kvcli_out+=$_kvcli_part
     done
     _kvcli_code=$_kvcli_out[1,3] _kvcli_size=$(( _kvcli_out[5,12] ))
@@ -68,7 +71,7 @@ _kvcli_ask() {
 _kvcli_lost() {
     _kvcli_is_lost=1 _kvcli_out='' _kvcli_part=''
     sysread -t 0 -i $_kvcli_requests _kvcli_part
-    if [[ -n $_kvcli_part || " $* " != *" incr "* ]]; then
+    if [[ -n $_kvcli_part || ${argv[(Ie)incr]} == 0 ]]; then
         return 1
     fi
     _kvcli_code=74
@@ -77,7 +80,7 @@ _kvcli_lost() {
 
 # Nothing, or not all, of the answer could be written: the real command says so, but must not increment twice.
 _kvcli_unwritten() {
-    if [[ " $* " != *" incr "* ]]; then
+    if (( ! ${argv[(Ie)incr]} )); then
         "${_kvcli_program[@]}" "$@"
         return
     fi
@@ -92,13 +95,14 @@ _kvcli_claim() {
         print -rn 0 2> /dev/null >| $_kvcli_folder/$_kvcli_channel.lock # Cut short: the server makes it anew.
     fi
     if [[ -n $_kvcli_requests ]]; then
-        { exec {_kvcli_requests}>&- {_kvcli_answers}<&- } 2> /dev/null
+        { exec {_kvcli_requests}>&- {_kvcli_answers}<&-; } 2> /dev/null
     fi
     _kvcli_owner='' _kvcli_requests='' _kvcli_answers=''
     if [[ -n $_kvcli_is_lost || ! -d $_kvcli_folder ]]; then
-        "${_kvcli_server[@]}" $_kvcli_folder $$ < /dev/null > /dev/null 2>&1 || { _kvcli_is_off=1; return 1 }
+        "${_kvcli_server[@]}" $_kvcli_folder $$ < /dev/null > /dev/null 2>&1 || { _kvcli_is_off=1; return 1; }
         _kvcli_is_lost=''
     fi
+    [[ -O $_kvcli_folder ]] || { _kvcli_is_off=1; return 1; } # Somebody else's: its name is no secret while it is there.
     for (( _kvcli_try = 0; _kvcli_try < 32; _kvcli_try++ )); do
         _kvcli_number=$(( (sysparams[pid] + _kvcli_try) % 32 ))
         _kvcli_file=$_kvcli_folder/$_kvcli_number
@@ -131,8 +135,8 @@ _kvcli_assign() {
     fi
     _kvcli_name=$1
     if ! _kvcli_ask "${@:2}"; then
-        _kvcli_out=$("${_kvcli_program[@]}" "${@:2}"; print -rn -- x$?)
-        _kvcli_code=${_kvcli_out##*x} _kvcli_out=${_kvcli_out%x*} _kvcli_err=''
+        _kvcli_out=$("${_kvcli_program[@]}" "${@:2}"; print -rn -- /$?)
+        _kvcli_code=${_kvcli_out##*/} _kvcli_out=${_kvcli_out%/*} _kvcli_err=''
     fi
     if [[ -n $_kvcli_err ]]; then
         syswrite -o 2 -- "$_kvcli_err"

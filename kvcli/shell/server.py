@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PROCESSORS = len(os.sched_getaffinity(0))
 SPIN_SECONDS = 0.0001
+IDLE_SECONDS = 600.0  # After so long a shell can do without; the next call starts another server.
 REST_SECONDS = 1.0  # After so long without a request nothing is open any more.
 
 
@@ -41,10 +42,12 @@ class Server:
         """Answer; returns when nobody is left who could ask."""
         while True:
             is_restless = self._desk.is_open or self._is_alone
-            happened = self._spin() or self._events.poll(REST_SECONDS if is_restless else None)
+            happened = self._spin() or self._events.poll(REST_SECONDS if is_restless else IDLE_SECONDS)
             for handle, _ in happened:
                 if handle in self._handlers:  # One that came before may have closed it.
                     self._handlers[handle]()
+            if not happened and not is_restless:
+                return
             if not happened:
                 self._desk.rest()
                 self._tidy()
