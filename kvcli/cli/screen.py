@@ -68,7 +68,8 @@ def print_table(table: Table, file: TextIO) -> None:
     else:
         grid = RichTable(*[Column(name, overflow="fold") for name in names], box=box.SIMPLE_HEAD)
         for row in table.rows:
-            grid.add_row(*[Text(_cell(row[name]), justify="left" if name == "bucket" else "right") for name in names])
+            cells = [row[name] for name in names]
+            grid.add_row(*[Text(_cell(each), justify="right" if isinstance(each, int) else "left") for each in cells])
     Console(file=file, highlight=False, soft_wrap=False).print(grid)
 
 
