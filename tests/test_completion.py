@@ -143,6 +143,8 @@ def test_key_is_completed_and_got(terminal: Terminal, at: int) -> None:
         ("kvcli bucket stat us", "kvcli bucket stat users"),
         ("kvcli batch --results er", "kvcli batch --results errors"),
         ("kvcli completion fi", "kvcli completion fish"),
+        ("kvcli help tok", "kvcli help tokens"),
+        ("kvcli help bucket dr", "kvcli help bucket drop"),
         ("kvcli import st", "kvcli import store/"),
         ("kvcli set k @st", "kvcli set k @store/"),
         ("kvcli get many", "kvcli get many/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 
@@ -14,7 +15,7 @@ from kvcli.engine.revisions import STRIPES
 from kvcli.errors import EXIT_CODES
 from kvcli.operations import LIST_KEYS, LIST_KEYS_MAX, TAGS
 from kvcli.operations.lines import ELEMENT_BYTES_MAX, LINE_BYTES_MAX
-from kvcli.repl.help import OWN
+from kvcli.repl.tree import TOPICS as OWN
 from tests.conftest import Run
 from tests.console import played, transcript
 from tests.declared import COMMANDS
@@ -136,3 +137,14 @@ def test_every_command_can_be_found(kvcli: Run) -> None:
     groups = {name.rpartition(" ")[0] for name in lost}
     told = {group: kvcli("help", *group.split()).stdout.decode() for group in groups}
     assert [name for name in lost if f"\n  {name.rpartition(' ')[2]} " not in told[name.rpartition(" ")[0]]] == []
+
+
+def test_help_as_json(kvcli: Run) -> None:
+    """It takes what all commands take: with --json it is one object; an error too."""
+    for words in ((), ("get",), ("cache", "run"), ("json",), ("batch",)):
+        ran = kvcli("help", *words, "--json")
+        assert ran.returncode == 0
+        assert json.loads(ran.stdout)["help"].strip()
+    wrong = kvcli("help", "toknes", "--json")
+    assert wrong.returncode == 2
+    assert json.loads(wrong.stderr)["error"]["code"] == "usage"

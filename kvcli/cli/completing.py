@@ -65,7 +65,17 @@ def _value(reading: Reading, role: Role, start: str, head: str) -> Wanted:
         return Wanted("files", start[1:], head + "@")
     if name == "words" and reading.is_closed:
         return Wanted("run", start)
-    return Wanted("words", start, head, [(each, each, "") for each in CHOICES.get(name, ())])
+    is_help = name == "words" and command == "help"
+    choices = _helped(reading) if is_help else [(each, each, "") for each in CHOICES.get(name, ())]
+    return Wanted("words", start, head, choices)
+
+
+def _helped(reading: Reading) -> list[tuple[str, str, str]]:
+    """Give what there is help about; behind the name of a group its commands."""
+    named = [word.text for word, role in zip(reading.words, reading.roles, strict=False) if role.kind == "argument"]
+    known = reading.known
+    words = known.inner_words(named[0]) if named else {**known.first_words(), **known.topics}
+    return [(name, name, about) for name, about in words.items()]
 
 
 def _options(reading: Reading, start: str) -> Iterator[tuple[str, str, str]]:

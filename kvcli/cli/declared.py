@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvcli.cli.grammar import WRITING, CommandBehindDashes, NumbersAreWords
 from kvcli.cli.syntax import Argument, Commands, Option, Syntax
+from kvcli.cli.topics import TOPICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,12 @@ def declared(root: Any) -> Commands:
     """Give all commands of a tree, and its groups."""
     top, *rest = commands(root)
     groups = {each.name: each.summary for each in rest if each.inner}
-    return Commands({each.name: each for each in rest if not each.inner}, groups, top)
+    return Commands({each.name: each for each in rest if not each.inner}, groups, top, about())
+
+
+def about() -> dict[str, str]:
+    """Give the topics of help, each with what it is about in a line."""
+    return {name: summary for name, (summary, _) in TOPICS.items()}
 
 
 def commands(root: Any) -> Iterator[Declared]:

@@ -78,6 +78,10 @@ def _run(words: list[str], output: Output, repl: str | None) -> int:
     invocation = understand(words)
     if isinstance(invocation, int):
         return invocation
+    if invocation.command == "help":
+        from kvcli.cli.guide import tell
+
+        return tell(invocation, output)
     if invocation.command == "repl" and repl is not None:
         return __import__(repl, fromlist=["interact"]).interact(invocation)  # type: ignore[no-any-return]
     return execute(invocation, output)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from kvcli.cli.declared import summaries
-from kvcli.cli.grammar import help_of
-from kvcli.cli.root import UsageError, app
+from kvcli.cli.declared import about, summaries
+from kvcli.cli.grammar import declare
+from kvcli.cli.root import app
 from kvcli.cli.syntax import meant
+from kvcli.commands import Record
+from kvcli.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvcli.cli.output import Output
+    from kvcli.commands import Invocation
 
 # The REPL has some of these commands and the command line others, so each passes over what it has not.
 GROUPS = {
@@ -43,15 +51,8 @@ def overview(known: dict[str, str], topics: dict[str, str], more: str) -> str:
     )
 
 
-def topics() -> dict[str, str]:
-    """Give the topics, each with what it is about in a line."""
-    from kvcli.cli.topics import TOPICS
-
-    return {name: summary for name, (summary, _) in TOPICS.items()}
-
-
+@declare(app, "help")
 def help_(
-    ctx: typer.Context,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[COMMAND...|TOPIC]", help="What to tell of.", show_default=False)
     ] = None,
@@ -68,39 +69,52 @@ def help_(
     that has the name of a command follows its help.
 
     """
-    from kvcli.cli.app import understand
+
+
+def tell(invocation: Invocation, output: Output) -> int:
+    """Print what was asked for, and give the exit code. Raises InvalidArgument for what is neither command nor topic."""
+    from kvcli.cli.app import tree, understand
     from kvcli.cli.topics import TOPICS
 
-    root: Any = ctx.find_root().command
-    _, topic = TOPICS.get(" ".join(words or []), ("", ""))
-    is_command = bool(words) and _is_command(root, words or [])
+    words: Any = invocation.arguments.get("words") or []
+    output.json = "json" in invocation.settings
+    _, text = TOPICS.get(" ".join(words), ("", ""))
+    command = _command(tree(), words) if words else None
     if not words:
-        typer.echo(overview(summaries(root), topics(), MORE), nl=False)
-    elif not is_command and not topic:
-        raise UsageError(_unknown(root, words), ctx=ctx)
-    elif is_command:
-        understand([*words, "--help"])
-    typer.echo("\n" * bool(is_command and topic) + topic, nl=False)
+        text = overview(summaries(tree()), about(), MORE)
+    elif command is None and not text:
+        raise InvalidArgument(_unknown(tree(), words))
+    elif command is not None and not output.json:
+        understand([*words, "--help"])  # In boxes, on a terminal.
+        text = "\n" * bool(text) + text
+    elif command is not None:
+        text = page(command, f"kvcli {' '.join(words)}") + text
+    return output.show(Record({"help": text}, text.removesuffix("\n").encode() if text else None))
 
 
-def _is_command(group: Any, words: list[str]) -> bool:
-    """Tell whether words name a command, or a group of them, from its group down."""
+def page(command: Any, name: str) -> str:
+    """Let Typer write the help of a command, plain."""
+    context = command.context_class(command, info_name=name)
+    formatter = context.make_formatter()
+    TyperCommand.__mro__[1].format_help(command, context, formatter)  # type: ignore[attr-defined] # Not in boxes.
+    text: str = formatter.getvalue()
+    return text
+
+
+def _command(group: Any, words: list[str]) -> Any:
+    """Find a command, or a group of them, from its group down; None where words name none."""
     for word in words:
         if word not in getattr(group, "commands", {}):
-            return False
+            return None
         group = group.commands[word]
-    return True
+    return group
 
 
 def _unknown(root: Any, words: list[str]) -> str:
     """Say that there is no such thing, and what may have been meant."""
-    known = [*topics()]
+    known = [*about()]
     for name in summaries(root):
         known += [name, *[f"{name} {inner}" for inner in summaries(root.commands[name])]]
     name = " ".join(words)
     close = meant(name, known)
     return f"no command and no topic {name!r}; " + (f"did you mean {close!r}?" if close else "kvcli help lists all")
-
-
-help_.__doc__ = help_of(help_)
-app.command("help")(help_)

@@ -93,13 +93,19 @@ class Syntax:
 
 
 class Commands:
-    """All commands by name, those of a group by both words; the groups with what they are for; and what stands before all."""
+    """All commands by name, those of a group by both words; the groups with what they are for; and what stands before all.
 
-    def __init__(self, commands: dict[str, Syntax], groups: dict[str, str], root: Syntax) -> None:
+    `topics` is what there is help about besides.
+    """
+
+    def __init__(
+        self, commands: dict[str, Syntax], groups: dict[str, str], root: Syntax, topics: dict[str, str]
+    ) -> None:
         """Hold the parts."""
         self.commands = commands
         self.groups = groups
         self.root = root
+        self.topics = topics
 
     def first_words(self) -> dict[str, str]:
         """Give what a line may start with, and what that does."""

@@ -7,6 +7,7 @@
     common    the same, of an option that commands share
     shared    the names of those that the command has
     group     name, what it is for
+    topic     name, what it is about
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def vocabulary() -> Commands:
     """Read the table."""
     commands: dict[str, Syntax] = {}
     groups: dict[str, str] = {}
+    topics: dict[str, str] = {}
     with open(file(TABLE), encoding="utf-8") as table:
         for line in table:
             kind, name, *fields = line.removesuffix("\n").split("\t")
@@ -41,8 +43,8 @@ def vocabulary() -> Commands:
             elif kind == "shared":
                 syntax.options += [option for option in commands[""].options if option.name in name.split(" ")]
             else:
-                groups[name] = fields[0]
-    return Commands(commands, groups, commands.pop(""))
+                (groups if kind == "group" else topics)[name] = fields[0]
+    return Commands(commands, groups, commands.pop(""), topics)
 
 
 def _syntax(name: str, kinds: str, summary: str) -> Syntax:
@@ -65,6 +67,8 @@ def table(known: Commands) -> Iterator[str]:
             yield f"shared\t{' '.join(shared)}\n"
     for name, about in known.groups.items():
         yield f"group\t{name}\t{about}\n"
+    for name, about in known.topics.items():
+        yield f"topic\t{name}\t{about}\n"
 
 
 def _write() -> None:

@@ -45,8 +45,6 @@ class KeyCompleter(Completer):
     def _values(self, reading: Reading, word: Word, event: CompleteEvent) -> Iterator[tuple[str, str, str]]:
         """Give what to write, what to show and what to tell of it."""
         for each in wanted(reading, word):
-            if each.kind == "words" and reading.syntax is not None and reading.syntax.name == "help":
-                yield from _topics(reading, each.start)
             for value, shown, about in self._found(each, reading.value_of("bucket"), event):
                 yield each.head + value, shown, about
 
@@ -78,12 +76,3 @@ class KeyCompleter(Completer):
     def _files(self, start: str, event: CompleteEvent) -> Iterator[tuple[str, str, str]]:
         for found in self._paths.get_completions(Document(start, len(start)), event):
             yield quoted(start + found.text), found.display_text, ""
-
-
-def _topics(reading: Reading, start: str) -> Iterator[tuple[str, str, str]]:
-    from kvcli.repl.help import TOPICS
-
-    before = [word.text for word in reading.words[1:]]
-    group = before[0] if before and before[0] in tree().groups else None
-    words = tree().inner_words(group) if group is not None else {**tree().first_words(), **TOPICS}
-    yield from ((each, each, about) for each, about in words.items() if each.startswith(start))

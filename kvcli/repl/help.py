@@ -5,8 +5,8 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from kvcli.cli.guide import WIDTH, overview, topics
-from kvcli.cli.topics import TOPICS as texts  # noqa: N811 - their texts
+from kvcli.cli.guide import WIDTH, overview, page
+from kvcli.cli.topics import TOPICS
 from kvcli.errors import InvalidArgument
 from kvcli.repl import line
 from kvcli.repl.tree import Tree, tree
@@ -22,8 +22,6 @@ F4                vi keys, or emacs keys again (KVCLI_EDITING_MODE=vi to begin w
 
 The history is kept without the values that were typed; a line that starts with a blank is not kept at all.
 """
-OWN = {"syntax": "Words, quotes, pipes.", "keys": "The keyboard.", "options": "Those of all commands."}
-TOPICS = {**OWN, **topics()}
 MORE = "help COMMAND and help TOPIC tell more. `get k | jq .` works, `list > file` too.\n"
 WIDE = 24
 
@@ -33,7 +31,7 @@ def text(words: list[str]) -> str:
     known = tree()
     name = " ".join(words)
     if not words:
-        return overview(known.first_words(), TOPICS, MORE)
+        return overview(known.first_words(), known.topics, MORE)
     if name == "syntax":
         return (line.__doc__ or "").partition("\n\n")[2]
     if name == "keys":
@@ -44,9 +42,9 @@ def text(words: list[str]) -> str:
         inner = known.inner_words(name)
         return f"{known.groups[name]}\n\n" + "".join(f"  {name} {each:<{WIDTH}} {inner[each]}\n" for each in inner)
     parts = [_page(known, name)] if name in known.commands else []
-    parts += [texts[name][1]] if name in texts else []
+    parts += [TOPICS[name][1]] if name in TOPICS else []
     if not parts:
-        raise InvalidArgument(known.unknown(name, TOPICS))
+        raise InvalidArgument(known.unknown(name, known.topics))
     return "\n".join(parts)
 
 
@@ -56,11 +54,5 @@ def _page(known: Tree, name: str) -> str:
     command: Any = copy(known.parser(name))
     shared = {option.name for option in syntax.options if option.is_shared}
     command.params = [each for each in command.params if each.name not in shared]
-    from typer.core import TyperCommand
-
-    context = command.context_class(command, info_name=name)
-    formatter = context.make_formatter()
-    TyperCommand.__mro__[1].format_help(command, context, formatter)  # type: ignore[attr-defined] # Not in boxes.
-    page: str = formatter.getvalue()
     more = "\nOptions of all commands: help options.\n" if shared else ""
-    return page.replace("  kvcli ", "  ") + more
+    return page(command, name).replace("  kvcli ", "  ") + more

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from kvcli.commands import Invocation
 
+# What the REPL's help tells of besides.
+TOPICS = {"syntax": "Words, quotes, pipes.", "keys": "The keyboard.", "options": "Those of all commands."}
+
 
 class Tree(Commands):
     """All commands that a line may hold."""
@@ -27,7 +30,7 @@ class Tree(Commands):
         self.own = cast("Any", get_command(app))
         self._parsers = {**grammar().commands, **self.own.commands}
         whole, own = declared(grammar()), declared(self.own)
-        super().__init__({**whole.commands, **own.commands}, whole.groups, whole.root)
+        super().__init__({**whole.commands, **own.commands}, whole.groups, whole.root, {**TOPICS, **whole.topics})
         del self.commands["repl"]
 
     def parser(self, name: str) -> Any:
