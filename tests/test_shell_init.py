@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from kvcli.shell import CHANNELS, VARIABLES
+from kvcli.commands.shell_init import VARIABLES
+from kvcli.shell import CHANNELS
 from tests.conftest import Run
 from tests.shells import SHELLS, left, run, until_over
 
@@ -283,7 +284,7 @@ def test_both_sides_agree() -> None:
         with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
             text = file.read()
         assert f"_kvcli_try < {CHANNELS};" in text
-        assert all(variable in text for variable in VARIABLES)
+        assert "@variables@" in text or all(variable in text for variable in VARIABLES)
 
 
 def test_an_unknown_shell_is_a_usage_error(kvcli: Run) -> None:

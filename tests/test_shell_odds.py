@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from kvcli.shell import VARIABLES
+from kvcli.commands.shell_init import VARIABLES
 from kvcli.shell.answering import Desk
 from kvcli.store import Store
 from tests.processes import ROOT

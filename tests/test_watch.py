@@ -21,7 +21,8 @@ from kvcli.store import Bucket, Store
 from tests.conftest import Run, walk
 from tests.processes import ROOT, start
 
-LOOK_SECONDS = 0.6  # Long enough for a first look, and for the next one.
+LOOK_SECONDS = 0.3  # Long enough for a first look, once the store is open.
+PATIENCE_SECONDS = 60
 
 
 @contextmanager
@@ -34,12 +35,24 @@ def watching(path: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    guard = Timer(PATIENCE_SECONDS, child.kill)  # What is never told would be waited for.
+    guard.start()
+    while child.poll() is None and not has_opened(child.pid, path):
+        time.sleep(0.01)
     time.sleep(LOOK_SECONDS)
     try:
         yield child
     finally:
+        guard.cancel()
         child.kill()
         child.communicate()
+
+
+def has_opened(process: int, path: str) -> bool:
+    """Tell whether a process has a store open."""
+    folder, data = f"/proc/{process}/fd", os.path.join(path, "data.mdb")
+    handles = [os.path.join(folder, name) for name in os.listdir(folder)]
+    return any(os.path.exists(each) and os.path.samefile(each, data) for each in handles)
 
 
 @pytest.fixture
@@ -162,8 +175,6 @@ def test_each_change_is_told_and_none_invented(bucket: Bucket, path: str) -> Non
     with watching(path) as child:
         assert child.stdout
         writer = start(WRITE, path, "1000", "100000")
-        guard = Timer(60, child.kill)  # What is never told would be waited for.
-        guard.start()
         spaced = []
         for line in child.stdout:
             event = json.loads(line)
@@ -171,7 +182,6 @@ def test_each_change_is_told_and_none_invented(bucket: Bucket, path: str) -> Non
             spaced += [event] if event["key"].startswith("spaced") else []
             if event["key"] == "the end":
                 break
-        guard.cancel()
         writer.communicate(timeout=60)
     assert [
         (each["event"], each["key"], each["value"]) for each in sorted(spaced, key=lambda each: int(each["value"]))

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from kvcli.commands.context import Context
 
 SHELLS = ("bash", "zsh")
+VARIABLES = (
+    *("KVCLI_STORE", "KVCLI_BUCKET", "KVCLI_CACHE_MAX_SIZE", "KVCLI_DEBUG"),
+    *("XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME"),
+)
+# What is exported counts, as the real command sees nothing else: so its value stands behind its attributes. (For bash.)
+VARIABLE = '"${{{0}+${{{0}@a}}=${0}}}"'
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = "import sys; sys.path.insert(0, sys.argv.pop(1)); "
 NAME_BYTES = 16
@@ -26,6 +32,7 @@ def run(context: Context, shell: str) -> Record:
     with open(os.path.join(ROOT, "kvcli", "shell", f"kv.{shell}"), "rb") as file:
         text = file.read()
     server = [sys.executable, "-P", "-c", f"{PYTHON}from kvcli.shell.start import main; main()", ROOT]
+    text = text.replace(b"@variables@", " ".join([VARIABLE.format(name) for name in VARIABLES]).encode())
     for place, words in ((b"@program@", _program()), (b"@server@", server), (b"@folder@", [_folder()])):
         text = text.replace(place, os.fsencode(" ".join(map(_quoted, words))), 1)
     return Record({"shell": shell, "text": text}, text, verbatim=True)

@@ -23,7 +23,3 @@ from __future__ import annotations
 
 CHANNELS = 32  # As in kv.bash and kv.zsh.
 HEADER_BYTES, SHORT_BYTES = 20, 64
-VARIABLES = (
-    *("KVCLI_STORE", "KVCLI_BUCKET", "KVCLI_CACHE_MAX_SIZE", "KVCLI_DEBUG"),
-    *("XDG_CONFIG_HOME", "XDG_DATA_HOME", "HOME"),
-)

@@ -14,8 +14,9 @@ from kvcli.cli.screen import escape_line
 from kvcli.commands import Invocation
 from kvcli.commands import run as run_command
 from kvcli.commands.context import Context
+from kvcli.commands.shell_init import VARIABLES
 from kvcli.errors import Busy, KvError
-from kvcli.shell import HEADER_BYTES, SHORT_BYTES, VARIABLES
+from kvcli.shell import HEADER_BYTES, SHORT_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

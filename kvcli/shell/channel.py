@@ -7,7 +7,7 @@ from contextlib import suppress
 from fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ, fcntl
 from time import time
 
-from kvcli.shell import VARIABLES
+from kvcli.commands.shell_init import VARIABLES
 
 # Twice what a request may have: written in pieces, as bash does, each page of a pipe is more than half full.
 REQUEST_PIPE_BYTES = 32 << 10

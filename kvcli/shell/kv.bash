@@ -11,40 +11,44 @@ if [[ ${_kvcli_folder-} != *".$$" ]]; then # Else this shell has evaluated it be
     _kvcli_is_cut='' _kvcli_is_lost='' _kvcli_is_off=''
 fi
 
-# Bash copies the body of a function whenever it is called: so what is seldom needed is in others.
+# Bash copies the body of a function whenever it is called: so what is seldom needed is in others. And this one is written
+# to do without `set +eu`.
 kv() {
-    local - _kvcli_head _kvcli_flags=b _kvcli_name='' _kvcli_calls=${_kvcli_calls-}x _kvcli_all="$*" _kvcli_failed=''
+    local _kvcli_head='' _kvcli_failed='' _kvcli_all="$*" _kvcli_calls=${_kvcli_calls-}x
+    if [[ -t 1 || -t 2 || ${_kvcli_owner-} != "$BASHPID" || $_kvcli_is_cut || $_kvcli_calls != x || ${1-} == -v ||
+        $# -gt 100 || ${#_kvcli_all} -gt 3800 ]]; then
+        if [[ ${_kvcli_folder-} ]]; then _kvcli_call "$@"; else command kvcli "$@"; fi # Else kv alone was exported.
+        return
+    fi
+    _kvcli_is_cut=1 # Unless this gets to its end: Ctrl-C may come anywhere.
+    builtin printf '%s\0' "$#" b @variables@ "$@" >&"$_kvcli_requests" &&
+        builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head || _kvcli_failed=$?
+    if [[ ${_kvcli_head:3:1} == s ]]; then
+        _kvcli_is_cut=''
+        # Where that cannot be written, bash says so too. To send its line away would cost a tenth of every call.
+        builtin printf %s "${_kvcli_head:20:${_kvcli_head:4:8}}" || { _kvcli_unwritten "$@"; return; }
+        return "${_kvcli_head:0:3}"
+    fi
+    _kvcli_finish "$@"
+}
+
+# Do the same where more than that is to be seen to.
+_kvcli_call() {
+    local - _kvcli_flags=b _kvcli_name=''
     set +euxCET # Until this returns.
     if [[ ${1-} == -v ]]; then
         _kvcli_check "$@" || return 2
         _kvcli_name=$2
         shift 2
     fi
-    if [[ -t 1 || -t 2 || $_kvcli_owner != "$BASHPID" || $_kvcli_is_cut || $_kvcli_calls != x || $# -gt 100 ||
-        ${#_kvcli_all} -gt 3800 ]] && ! { [[ ${_kvcli_folder-} ]] && _kvcli_prepare "$@"; }; then
-        if [[ ${_kvcli_folder-} ]]; then _kvcli_run "$@"; else command kvcli "$@"; fi # Else kv alone was exported.
+    if ! _kvcli_prepare "$@"; then
+        _kvcli_run "$@"
         return
     fi
-    _kvcli_is_cut=1 # Unless this gets to its end: Ctrl-C may come anywhere.
-    # Behind its attributes, as only what is exported counts: the real command would not see the rest.
-    builtin printf '%s\0' "$#" "$_kvcli_flags" \
-        "${KVCLI_STORE+${KVCLI_STORE@a}=$KVCLI_STORE}" "${KVCLI_BUCKET+${KVCLI_BUCKET@a}=$KVCLI_BUCKET}" \
-        "${KVCLI_CACHE_MAX_SIZE+${KVCLI_CACHE_MAX_SIZE@a}=$KVCLI_CACHE_MAX_SIZE}" "${KVCLI_DEBUG+${KVCLI_DEBUG@a}=$KVCLI_DEBUG}" \
-        "${XDG_CONFIG_HOME+${XDG_CONFIG_HOME@a}=$XDG_CONFIG_HOME}" "${XDG_DATA_HOME+${XDG_DATA_HOME@a}=$XDG_DATA_HOME}" \
-        "${HOME+${HOME@a}=$HOME}" "$@" >&"$_kvcli_requests" &&
+    _kvcli_is_cut=1
+    builtin printf '%s\0' "$#" "$_kvcli_flags" @variables@ "$@" >&"$_kvcli_requests" &&
         builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head || _kvcli_failed=$?
-    if [[ ${_kvcli_head:3:1} != s ]]; then
-        _kvcli_finish "$@"
-        return
-    fi
-    _kvcli_is_cut=''
-    if [[ $_kvcli_name ]]; then
-        builtin printf -v "$_kvcli_name" %s "${_kvcli_head:20:${_kvcli_head:4:8}}" || return 2
-    else
-        # Where that cannot be written, bash says so too. To send its line away would cost a tenth of every call.
-        builtin printf %s "${_kvcli_head:20:${_kvcli_head:4:8}}" || { _kvcli_unwritten "$@"; return; }
-    fi
-    return "${_kvcli_head:0:3}"
+    _kvcli_finish "$@"
 }
 
 # Look whether NAME of -v NAME can be that of a variable; an index could run commands.
@@ -68,14 +72,15 @@ _kvcli_prepare() {
 
 # Do what is left to do when the answer is not a few letters for stdout.
 _kvcli_finish() {
-    local _kvcli_out='' _kvcli_err='' _kvcli_code _kvcli_kind _kvcli_more
+    local - _kvcli_name=${_kvcli_name-} _kvcli_out='' _kvcli_err='' _kvcli_code _kvcli_kind _kvcli_more
+    set +euxCET
     while [[ $_kvcli_failed -gt 128 ]]; do # A trap of the user's ran meanwhile, and ended the read.
         _kvcli_failed=''
         builtin read ${TMOUT:+-t99999999} -r -N "$((64 - ${#_kvcli_head}))" -u "$_kvcli_answers" _kvcli_more || _kvcli_failed=$?
         _kvcli_head+=$_kvcli_more
     done
     _kvcli_code=${_kvcli_head:0:3} _kvcli_kind=${_kvcli_head:3:1}
-    [[ $_kvcli_kind != s ]] || _kvcli_out=${_kvcli_head:20:${_kvcli_head:4:8}} # After such a trap only.
+    [[ $_kvcli_kind != s ]] || _kvcli_out=${_kvcli_head:20:${_kvcli_head:4:8}}
     if [[ ${#_kvcli_head} != 64 ]] || ! _kvcli_take "${_kvcli_head:4:8}" _kvcli_out ||
         ! _kvcli_take "${_kvcli_head:12:8}" _kvcli_err; then
         _kvcli_is_lost=1
