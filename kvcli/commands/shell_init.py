@@ -22,6 +22,7 @@ VARIABLE = '"${{{0}+${{{0}@a}}=${0}}}"'
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = "import sys; sys.path.insert(0, sys.argv.pop(1)); "
 NAME_BYTES = 16
+LOOKS = 30  # Some 4 us each.
 
 
 def run(context: Context, shell: str) -> Record:
@@ -32,6 +33,7 @@ def run(context: Context, shell: str) -> Record:
     with open(os.path.join(ROOT, "kvcli", "shell", f"kv.{shell}"), "rb") as file:
         text = file.read()
     server = [sys.executable, "-P", "-c", f"{PYTHON}from kvcli.shell.start import main; main()", ROOT]
+    text = text.replace(b"@looks@", b"%d" % (LOOKS if len(os.sched_getaffinity(0)) > 1 else 0))
     text = text.replace(b"@variables@", " ".join([VARIABLE.format(name) for name in VARIABLES]).encode())
     for place, words in ((b"@program@", _program()), (b"@server@", server), (b"@folder@", [_folder()])):
         text = text.replace(place, os.fsencode(" ".join(map(_quoted, words))), 1)

@@ -21,8 +21,7 @@ kv() {
         return
     fi
     _kvcli_is_cut=1 # Unless this gets to its end: Ctrl-C may come anywhere.
-    builtin printf '%s\0' "$#" b @variables@ "$@" >&"$_kvcli_requests" &&
-        builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head || _kvcli_failed=$?
+    builtin printf '%s\0' "$#" b @variables@ "$@" >&"$_kvcli_requests" && _kvcli_hear || _kvcli_failed=$?
     if [[ ${_kvcli_head:3:1} == s ]]; then
         _kvcli_is_cut=''
         # Where that cannot be written, bash says so too. To send its line away would cost a tenth of every call.
@@ -46,9 +45,16 @@ _kvcli_call() {
         return
     fi
     _kvcli_is_cut=1
-    builtin printf '%s\0' "$#" "$_kvcli_flags" @variables@ "$@" >&"$_kvcli_requests" &&
-        builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head || _kvcli_failed=$?
+    builtin printf '%s\0' "$#" "$_kvcli_flags" @variables@ "$@" >&"$_kvcli_requests" && _kvcli_hear || _kvcli_failed=$?
     _kvcli_finish "$@"
+}
+
+# Read the head of an answer. To be woken on another processor takes longer than most answers do: so it looks for a while
+# before it waits.
+_kvcli_hear() {
+    local _kvcli_looks=@looks@
+    while ! builtin read -t 0 -u "$_kvcli_answers" && (( _kvcli_looks-- )); do :; done
+    builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head
 }
 
 # Look whether NAME of -v NAME can be that of a variable; an index could run commands.
