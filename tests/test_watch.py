@@ -21,7 +21,7 @@ from kvcli.store import Bucket, Store
 from tests.conftest import Run, walk
 from tests.processes import ROOT, start
 
-LOOK_SECONDS = 0.3  # Long enough for a first look, once the store is open.
+LOOKS = 5
 PATIENCE_SECONDS = 60
 
 
@@ -39,13 +39,21 @@ def watching(path: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     guard.start()
     while child.poll() is None and not has_opened(child.pid, path):
         time.sleep(0.01)
-    time.sleep(LOOK_SECONDS)
+    begun = slept(child.pid)
+    while child.poll() is None and slept(child.pid) < begun + LOOKS:
+        time.sleep(0.01)
     try:
         yield child
     finally:
         guard.cancel()
         child.kill()
         child.communicate()
+
+
+def slept(process: int) -> int:
+    """Say how often a process gave the processor away: a watch does so after each look."""
+    with open(f"/proc/{process}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("voluntary_ctxt_switches"))
 
 
 def has_opened(process: int, path: str) -> bool:
