@@ -58,9 +58,8 @@ def slept(process: int) -> int:
 
 def has_opened(process: int, path: str) -> bool:
     """Tell whether a process has a store open."""
-    folder, data = f"/proc/{process}/fd", os.path.join(path, "data.mdb")
-    handles = [os.path.join(folder, name) for name in os.listdir(folder)]
-    return any(os.path.exists(each) and os.path.samefile(each, data) for each in handles)
+    folder, data = f"/proc/{process}/fd", os.path.realpath(os.path.join(path, "data.mdb"))
+    return data in [os.path.realpath(os.path.join(folder, name)) for name in os.listdir(folder)]
 
 
 @pytest.fixture
