@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Timer
 
 import pytest
@@ -59,7 +59,11 @@ def slept(process: int) -> int:
 def has_opened(process: int, path: str) -> bool:
     """Tell whether a process has a store open."""
     folder, data = f"/proc/{process}/fd", os.path.realpath(os.path.join(path, "data.mdb"))
-    return data in [os.path.realpath(os.path.join(folder, name)) for name in os.listdir(folder)]
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):  # It was closed meanwhile.
+            if os.readlink(os.path.join(folder, name)) == data:
+                return True
+    return False
 
 
 @pytest.fixture
