@@ -24,6 +24,11 @@ def candidates(bucket: Bucket, prefix: bytes) -> list[bytes]:
     return bucket.store.read(lambda snapshot: _candidates(snapshot, bucket.name, prefix))
 
 
+def is_group(candidate: str, prefix: str) -> bool:
+    """Tell whether a candidate may stand for a group, which goes on: it ends with a separator that was not typed."""
+    return len(candidate) > len(prefix) and candidate[-1] in SEPARATORS.decode()
+
+
 def _candidates(snapshot: Snapshot, bucket: bytes, prefix: bytes) -> list[bytes]:
     span = Span.starting(prefix)
     keys = snapshot.keys(bucket, span, UNGROUPED_MAX + 1)

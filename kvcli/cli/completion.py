@@ -20,7 +20,7 @@ from kvcli.cli.reading import Reading, Word
 from kvcli.cli.screen import escape_line
 from kvcli.cli.vocabulary import vocabulary
 from kvcli.errors import KvError
-from kvcli.prefixes import SEPARATORS, candidates
+from kvcli.prefixes import candidates, is_group
 from kvcli.store import as_text
 
 TYPE_CHECKING = False
@@ -51,7 +51,6 @@ class Question:
         """Read the words; the first one is the program's name."""
         self._reading = Reading(vocabulary(), [Word.of(_expanded(word)) for word in words[1:]])
         self._place = [self._reading.value_of(name) for name in ("store", "profile", "bucket")]
-        self._count = len(words)
         self.wanted = list(wanted(self._reading, Word.of(start)))
 
     def manner(self, found: list[Candidate], start: str) -> str:
@@ -61,8 +60,7 @@ class Question:
             return f"files {kinds['files'].head}"
         if not found and "run" in kinds:
             return f"run {self._start_of_command()}"
-        is_group = len(found) == 1 and len(found[0][0]) > len(start) and found[0][0].encode()[-1] in SEPARATORS
-        return "stems" if is_group else "words"
+        return "stems" if len(found) == 1 and is_group(found[0][0], start) else "words"
 
     def found(self) -> Iterator[Found]:
         """Give all that the word may become."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kvcli.commands import Progress, Record
 from kvcli.engine import exists
 from kvcli.engine.copying import Copy
-from kvcli.engine.files import DATA, Files, find, number, read_header
+from kvcli.engine.files import DATA, Files, number, read_header
 from kvcli.engine.solitude import solitude
 from kvcli.errors import Busy, InvalidArgument, KvError
 
@@ -24,20 +24,12 @@ def run(context: Context, file: str) -> Progress:
 
     An older backup of that name is replaced; anything else is not. Raises InvalidArgument, DamagedStore, Full.
     """
-    files = found(context)
+    files = context.files()
     _check_target(files, file)
     record = Record({"file": file, "bytes": 0})
     progress = Progress(_back_up(files, file, context.lock_timeout, record), record)
     progress.total = os.stat(files.data).st_size
     return progress
-
-
-def found(context: Context) -> Files:
-    """Give the files of the context's store. Raises NoSuchStore, also for the default store where nobody made it yet."""
-    files = find(context.location.path)
-    if files is None:
-        raise context.no_store()
-    return files
 
 
 def _back_up(files: Files, file: str, lock_timeout: float, record: Record) -> Iterator[int]:

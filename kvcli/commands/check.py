@@ -7,7 +7,6 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from kvcli.commands import Progress, Table
-from kvcli.commands.backup import found
 from kvcli.engine.bookkeeping import faults
 from kvcli.engine.copying import Copy
 from kvcli.errors import DamagedStore, KvError
@@ -27,7 +26,7 @@ def run(context: Context) -> Progress:
 
     Raises what keeps a store from being opened; the table's error is DamagedStore where anything is damaged.
     """
-    files = found(context)
+    files = context.files()
     table = Table([])
     progress = Progress(_check(context, files, table), table)
     progress.total = os.stat(files.data).st_size
@@ -51,9 +50,8 @@ def _check(context: Context, files: Files, table: Table) -> Iterator[int]:
 
 
 def _permissions(files: Files) -> Row:
-    open_ones = [path for path in (files.folder, files.data, files.lock) if _is_open(path)]
-    if files.single:
-        open_ones = [path for path in open_ones if path != files.folder]
+    own = [files.data, files.lock] if files.single else [files.folder, files.data, files.lock]
+    open_ones = [path for path in own if _is_open(path)]
     if not open_ones:
         return "permissions", "ok", "nobody else may read or write the files"
     return "permissions", "warning", f"others may read {' and '.join(open_ones)}: chmod go= them, unless that is meant"

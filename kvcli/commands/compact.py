@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from kvcli.commands import Progress, Table
-from kvcli.commands.backup import found
 from kvcli.engine.compaction import compact
 from kvcli.errors import ReadOnly
 
@@ -24,7 +23,7 @@ def run(context: Context) -> Progress:
     """
     if context.read_only:
         raise ReadOnly("this command writes: leave --read-only out")
-    files = found(context)
+    files = context.files()
     before = os.stat(files.data).st_size
     sizes: dict[str, object] = {"before": before, "after": before}
     progress = Progress(_compact(files, context.lock_timeout, sizes), Table([sizes], tall=True))
@@ -33,5 +32,5 @@ def run(context: Context) -> Progress:
 
 
 def _compact(files: Files, lock_timeout: float, sizes: dict[str, object]) -> Iterator[int]:
-    yield from compact(files.path, lock_timeout)
+    yield from compact(files, lock_timeout)
     sizes["after"] = os.stat(files.data).st_size

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kvcli.cache import Cache
     from kvcli.engine import Engine
     from kvcli.engine.draft import Draft
+    from kvcli.engine.files import Files
 
 
 class Context:
@@ -97,7 +98,7 @@ class Context:
             return self._store
         engine = connect(self.location.path, writable=False)
         if engine is None and self.location.named:
-            raise self.no_store()
+            raise self._no_store()
         return self._keep(engine or self._void())
 
     def store_to_write(self, *, make: bool = True, check: Callable[[], None] | None = None) -> Store:
@@ -118,6 +119,15 @@ class Context:
             engine = self._connect()
         self._writable = engine is not None
         return self._keep(engine or self._void())
+
+    def files(self) -> Files:
+        """Give the files of the store, not opened. Raises NoSuchStore, also for the default store that nobody made yet."""
+        from kvcli.engine.files import find
+
+        files = find(self.location.path)
+        if files is None:
+            raise self._no_store()
+        return files
 
     def plan(self, draft: Draft) -> None:
         """Let commands work on a draft of the store, which is somebody else's."""
@@ -179,7 +189,7 @@ class Context:
         if make and not self.read_only:
             create(path)
         elif self.location.named and not remove:
-            raise self.no_store()
+            raise self._no_store()
 
     def confirm(self, question: str) -> bool:
         """Ask a person. Raises InvalidArgument where nobody can be asked."""
@@ -213,8 +223,7 @@ class Context:
             self._store = None
             self._writable = False
 
-    def no_store(self) -> NoSuchStore:
-        """Make the error for a store that is not there."""
+    def _no_store(self) -> NoSuchStore:
         return NoSuchStore(f"no store at {self.location.path} (from {self.location.origin}): the first set makes one")
 
     def _connect(self) -> Engine | None:

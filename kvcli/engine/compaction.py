@@ -9,23 +9,19 @@ from __future__ import annotations
 import time
 
 from kvcli.engine.copying import Copy
-from kvcli.engine.files import find, number, read_header
+from kvcli.engine.files import Files, number, read_header
 from kvcli.engine.solitude import solitude
-from kvcli.errors import NoSuchStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def compact(path: str, lock_timeout: float) -> Iterator[int]:
-    """Compact the environment at `path`, and say now and then how many bytes the new file has.
+def compact(files: Files, lock_timeout: float) -> Iterator[int]:
+    """Compact an environment, and say now and then how many bytes the new file has.
 
     Raises Busy where somebody has it open, or writes to it, for `lock_timeout` seconds; DamagedStore, Full.
     """
-    files = find(path)
-    if files is None:
-        raise NoSuchStore(f"no store at {path}")
     deadline = time.monotonic() + lock_timeout
     while True:
         revision = read_header(files).revision

@@ -17,6 +17,7 @@ import lmdb
 
 from kvcli.engine.files import Files, find, sync_folder, verify
 from kvcli.engine.opening import open_files
+from kvcli.engine.translation import translated
 from kvcli.errors import AccessDenied, Busy, DamagedStore, Full, InputOutput, KvError, NoSuchFile, NoSuchStore
 
 TYPE_CHECKING = False
@@ -42,7 +43,7 @@ class Copy:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NoSuchFile(f"no folder {folder}") from error
         except OSError as error:
-            raise _translated(error, folder) from error
+            raise translated(error, folder) from error
 
     def steps(self, lock_timeout: float, *, compact: bool) -> Iterator[int]:
         """Copy, and say now and then how many bytes there are; `compact` leaves out the pages that nothing uses.
@@ -72,7 +73,7 @@ class Copy:
         try:
             os.fsync(self.handle)
         except OSError as error:
-            raise _translated(error, self._folder) from error
+            raise translated(error, self._folder) from error
         verify(f"/proc/self/fd/{self.handle}", self._files.path)
 
     def look_like(self, path: str) -> None:
@@ -91,7 +92,7 @@ class Copy:
             self._name = None
             sync_folder(self._folder)
         except OSError as error:
-            raise _translated(error, path) from error
+            raise translated(error, path) from error
 
     def _link(self) -> str:
         name = f"{self._folder}/.new-{os.urandom(8).hex()}"
@@ -122,9 +123,9 @@ def _unnamed(folder: str) -> tuple[int, str | None]:
     """Open a file without a name; where the file system has no such thing, with one."""
     try:
         return os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600), None
-    except (NotImplementedError, IsADirectoryError, OSError) as error:
-        if isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
-            raise
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        raise
+    except OSError:
         return tempfile.mkstemp(prefix=".new-", dir=folder)
 
 
@@ -158,17 +159,11 @@ def _copy(path: str, how: str) -> None:
     environment.copyfd(sys.stdout.fileno(), compact=how == "compact")
 
 
-def _translated(error: lmdb.Error | OSError, path: str) -> KvError:
-    from kvcli.engine.translation import translated
-
-    return translated(error, path)
-
-
 def _main(path: str, how: str) -> int:
     try:
         _copy(path, how)
     except (lmdb.Error, OSError, KvError) as error:
-        told = error if isinstance(error, KvError) else _translated(error, path)
+        told = error if isinstance(error, KvError) else translated(error, path)
         sys.stderr.write(f"{told}\n")
         return told.exit_code
     return 0

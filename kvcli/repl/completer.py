@@ -10,7 +10,7 @@ from prompt_toolkit.document import Document
 from kvcli.cli.completing import Wanted, wanted
 from kvcli.cli.reading import Reading, Word
 from kvcli.cli.screen import escape_line
-from kvcli.prefixes import SEPARATORS, candidates
+from kvcli.prefixes import candidates, is_group
 from kvcli.repl.line import last, quoted
 from kvcli.repl.tree import tree
 from kvcli.store import as_text
@@ -60,12 +60,11 @@ class KeyCompleter(Completer):
         found = self._session.look(lambda opened: candidates(opened, raw), bucket)
         for key in found or []:
             text = as_text(key)
-            is_group = key[-1] in SEPARATORS and len(key) > len(raw)
             written = quoted(text)
             yield (
                 f"-- {written}" if written.startswith("-") and needs_dashes else written,
                 text,
-                "..." if is_group else "",
+                "..." if is_group(text, start) else "",
             )
 
     def _buckets(self, start: str) -> Iterator[tuple[str, str, str]]:
