@@ -11,7 +11,10 @@ import lmdb
 import pytest
 
 from kvcli.atomics import Cas, swap
-from kvcli.errors import CasFailed
+from kvcli.engine.compaction import compact
+from kvcli.engine.copying import Copy
+from kvcli.engine.files import Files
+from kvcli.errors import Busy, CasFailed
 from kvcli.store import Store
 from tests.conftest import Run, contents, make_foreign
 from tests.crash import backup as campaign
@@ -361,6 +364,22 @@ def test_who_comes_while_a_backup_is_replaced(kvcli: Run, filled: str, file: str
     assert replacing.stdout.readline() == b"put\n"
     assert kvcli("list", "-s", file).stdout == kvcli("list").stdout
     replacing.communicate(timeout=60)
+
+
+def test_compact_gives_up_where_others_always_write(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of its copies may be late; it is busy in the end, and the store is as it was."""
+    with Store(path) as store:
+        store.open("default").set("n", b"0")
+
+    def write(_: Copy) -> None:
+        with Store(path) as store:
+            store.open("default").set("n", b"1")
+
+    monkeypatch.setattr(Copy, "verify", write)
+    with pytest.raises(Busy):
+        list(compact(Files(path, single=False), 0.3))
+    with Store(path) as store:
+        assert store.open("default").get("n") == b"1"
 
 
 def test_increments_beside_compactions_are_exact(kvcli: Run, filled: str) -> None:

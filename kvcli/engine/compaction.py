@@ -11,6 +11,7 @@ import time
 from kvcli.engine.copying import Copy
 from kvcli.engine.files import Files, number, read_header
 from kvcli.engine.solitude import solitude
+from kvcli.errors import Busy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,3 +35,5 @@ def compact(files: Files, lock_timeout: float) -> Iterator[int]:
                 if read_header(files).revision == revision:
                     copy.put(files.data)
                     return
+        if time.monotonic() > deadline:
+            raise Busy(f"{files.path}: other programs write to it too often: try again")
