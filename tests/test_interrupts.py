@@ -14,6 +14,7 @@ import pytest
 import kvcli
 from kvcli.atomics import increment
 from kvcli.store import Bucket, Store
+from tests.processes import start
 from tests.test_threads import environment
 
 ENGINE = os.path.join(os.path.dirname(kvcli.__file__), "engine")
@@ -90,3 +91,28 @@ def test_interrupt_at_any_step_leaves_the_store_usable(path: str, work: Callable
             assert environment(store)._gate.alone(lambda: True)
             assert not environment(store)._gate.is_busy()
         assert 20 < step < STEPS_MAX - 1
+
+
+@pytest.mark.parametrize("removal", ["__del__ = press", "pass"], ids=["destructor", "weak reference"])
+def test_interrupt_where_an_object_is_removed(removal: str) -> None:
+    """In the REPL, Ctrl-C that comes where Python forgets what is raised is heard a moment later, and nothing is printed."""
+    program = f"""
+import os, signal, time, weakref
+from kvcli.repl.interrupts import Interrupts
+def press(_):
+    os.kill(os.getpid(), signal.SIGINT)
+class Thing:
+    {removal}
+interrupts = Interrupts()
+try:
+    with interrupts.heard():
+        thing = Thing()
+        reference = weakref.ref(thing, press if Thing.__dict__.get("__del__") is None else None)
+        del thing
+        time.sleep(10)
+        print("forgotten")
+except KeyboardInterrupt:
+    print("heard")
+"""
+    child = start(program)
+    assert child.communicate(timeout=60) == (b"heard\n", b"")
