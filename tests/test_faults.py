@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
 from kvcli.store import Store
 from tests.conftest import Run
-from tests.processes import ROOT, run, start
-
-# Fails the chosen calls of a system call by error number, in a process that knows nothing of it.
-STRACE = shutil.which("strace")
-needs_strace = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+from tests.processes import needs_strace, run, start, traced
 
 # Adds one to a key again and again, and says so each time; ends by a signal or at 2,000.
 COUNT = """
@@ -49,16 +43,7 @@ except kvcli.KvError as error:
 
 def failing(call: str, error: str, when: str, *words: str) -> subprocess.CompletedProcess[bytes]:
     """Run Python under a tracer that fails the calls of one kind that `when` counts; skips where none may trace."""
-    inject = ["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"]
-    ran = subprocess.run(
-        [str(STRACE), "-f", "-qq", "-o", "/dev/null", *inject, sys.executable, *words],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=60,
-    )
-    if b"ptrace" in ran.stderr:
-        pytest.skip("strace may not trace here")
-    return ran
+    return traced(["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"], *words)
 
 
 def counted(path: str) -> int:

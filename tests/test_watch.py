@@ -19,7 +19,7 @@ from kvcli.commands.watch import Watched
 from kvcli.engine.transaction import Snapshot, Span
 from kvcli.store import Bucket, Store
 from tests.conftest import Run, walk
-from tests.processes import ROOT, start
+from tests.processes import ROOT, needs_strace, start, traced
 
 LOOKS = 5
 PATIENCE_SECONDS = 60
@@ -77,7 +77,9 @@ def bucket(path: str) -> Bucket:
 def events(child: subprocess.Popen[bytes], count: int) -> list[dict[str, str]]:
     """Read so many events."""
     assert child.stdout is not None
-    return [json.loads(child.stdout.readline()) for _ in range(count)]
+    lines = [line for _, line in zip(range(count), child.stdout, strict=False)]
+    assert len(lines) == count, f"the watch ended, with {child.wait()}: {child.communicate()[1].decode()}"
+    return [json.loads(line) for line in lines]
 
 
 def test_changes_are_told_in_order(bucket: Bucket, path: str) -> None:
@@ -89,6 +91,23 @@ def test_changes_are_told_in_order(bucket: Bucket, path: str) -> None:
         assert events(child, 1) == [{"event": "set", "key": "old", "value_b64": "/w=="}]
         bucket.delete("new")
         assert events(child, 1) == [{"event": "delete", "key": "new"}]
+
+
+@needs_strace
+@pytest.mark.usefixtures("bucket")
+def test_a_commit_that_is_still_being_synced_is_not_missed(path: str) -> None:
+    """LMDB's file tells of a commit before snapshots show it; a watch that looks in between tells it all the same."""
+    with watching(path) as child:
+        traced(
+            ["-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_exit=300000"],
+            "-m",
+            "kvcli",
+            "incr",
+            "old",
+            "-s",
+            path,
+        )
+        assert events(child, 1) == [{"event": "set", "key": "old", "value": "2"}]
 
 
 def test_only_what_is_asked_for_is_told(bucket: Bucket, path: str) -> None:

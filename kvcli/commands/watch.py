@@ -59,9 +59,8 @@ class Watched:
         self._context = context
         self._span = span
         self._known: dict[bytes, int] = {}  # Of each key the hash of its value, which is a secret of this process.
-        self._revision = -1
+        self._seen = -1  # The revision of the last snapshot, which the mark is of.
         self._mark: bytes | None = None
-        self._seen = 0  # The revision that the mark is of.
         self.look()
 
     def changes(self) -> Iterator[list[Event]]:
@@ -83,19 +82,19 @@ class Watched:
             revision = int(self._context.store_to_read().stat()["revision"])
         except StoreReplaced:
             revision = 0
-        if revision == self._revision and revision:
+        if revision == self._seen and revision:
             return []
         if not revision:
             self._context.close()  # There is no store yet, or another one now.
             self._mark = None
         bucket = self._context.bucket_to_read()
-        changed = bucket.store.read(lambda snapshot: self._compare(snapshot, bucket.name))
-        self._revision = revision
-        return changed
+        return bucket.store.read(lambda snapshot: self._compare(snapshot, bucket.name))
 
     def _compare(self, snapshot: Snapshot, bucket: bytes) -> list[bytes]:
-        mark, near = snapshot.mark(bucket), snapshot.revision <= self._seen + REVISIONS_MAX
-        self._seen = snapshot.revision
+        # Not the revision that was asked for: while the last page of a commit is being synced, the file tells of it already,
+        # and a snapshot does not show it yet.
+        before, self._seen = self._seen, snapshot.revision
+        mark, near = snapshot.mark(bucket), snapshot.revision <= before + REVISIONS_MAX
         if mark is not None and mark == self._mark and near:
             return []
         known: dict[bytes, int] = {}
@@ -105,8 +104,8 @@ class Watched:
             if self._known.get(key) != known[key]:
                 changed.append(key)
         changed += [key for key in self._known if key not in known]
-        is_first, self._known, self._mark = self._revision < 0, known, mark
-        return [] if is_first else sorted(changed)
+        self._known, self._mark = known, mark
+        return sorted(changed) if before >= 0 else []
 
     def _events(self, keys: list[bytes]) -> Iterator[list[Event]]:
         """Tell what there is now under keys that changed: values are read a page at a time, however many there are."""
