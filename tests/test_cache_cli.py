@@ -448,8 +448,9 @@ def test_interrupt_ends_command_and_wait(path: str, words: tuple[str, ...]) -> N
     assert {err for _, err in outputs} == {b""}
 
 
-def test_command_that_cleans_up_after_ctrl_c_is_heard(path: str) -> None:
-    """What a command prints when Ctrl-C has reached it still arrives."""
+@pytest.mark.parametrize("size", [0, 300_000], ids=["waiting", "writing"])
+def test_command_that_cleans_up_after_ctrl_c_is_heard(path: str, size: int) -> None:
+    """What a command prints when Ctrl-C has reached it still arrives, also when we are in the midst of passing on the rest."""
     line = [
         sys.executable,
         "-m",
@@ -461,14 +462,15 @@ def test_command_that_cleans_up_after_ctrl_c_is_heard(path: str) -> None:
         "--",
         "sh",
         "-c",
-        "trap 'echo bye; exit 5' INT; echo hi; sleep 60 & wait",
+        f"trap 'echo bye; exit 5' INT; echo hi; head -c {size} /dev/zero; sleep 60 & wait",
     ]
     call = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, start_new_session=True)
     assert call.stdout is not None
     assert call.stdout.readline() == b"hi\n"
+    time.sleep(0.5)
     os.killpg(call.pid, signal.SIGINT)
     out, _ = call.communicate(timeout=10)
-    assert (out, call.returncode) == (b"bye\n", 130)
+    assert (out[size:], call.returncode) == (b"bye\n", 130)
 
 
 @pytest.mark.parametrize("words", [("get-or-set", "k"), ("run",)], ids=" ".join)

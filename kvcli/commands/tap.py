@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
-from queue import Empty, Queue
+import signal
+from queue import Queue
 from select import POLLIN, poll
 from threading import Thread
 
@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterable, Iterator
-    from typing import BinaryIO
+    from types import FrameType
+    from typing import Any, BinaryIO
 
     Pieces = list[tuple[int, bytes]]
 
@@ -43,27 +44,35 @@ class Tap:
 
         Ctrl-C reaches the child as well: what it still prints comes too, for a moment, and then KeyboardInterrupt.
         """
-        deadline = None
+        before = self._listen()
         try:
-            while True:
-                try:
-                    piece = self._queue.get(timeout=None if deadline is None else max(deadline - time.monotonic(), 0))
-                except KeyboardInterrupt:
-                    if deadline is not None:
-                        raise
-                    self.is_interrupted = True
-                    deadline = time.monotonic() + LEAVE_SECONDS
-                    continue
-                if piece is None:
-                    break
+            while (piece := self._queue.get()) is not None:
                 yield piece
-        except Empty:
-            self._child.terminate()
         except BaseException:
-            leave(self._child)
+            if self.is_interrupted:
+                self._child.terminate()
+            else:
+                leave(self._child)
             raise
-        if deadline is not None:
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if self.is_interrupted:
             raise KeyboardInterrupt
+
+    def _listen(self) -> dict[signal.Signals, Any]:
+        """Hear Ctrl-C, wherever a piece is on its way to; gives who heard it before. Who was told to ignore it does."""
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            return {}
+        return {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGALRM)}
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        """Wait for the child's last words at the first press; the second, or the end of the time, is the end."""
+        if number != signal.SIGINT or self.is_interrupted:
+            raise KeyboardInterrupt
+        self.is_interrupted = True
+        signal.setitimer(signal.ITIMER_REAL, LEAVE_SECONDS)
 
     def passing(self, replay: Replay, pieces: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         """Give pieces, and tell a replay at the end how the child did."""
