@@ -485,7 +485,7 @@ def test_json_goes_on_over_lines(path: str) -> None:
 def test_read_only_and_transaction_show_in_the_prompt(path: str) -> None:
     """Nobody has to remember what they may do."""
     Store(path).close()
-    with repl(path, "--read-only") as terminal:
+    with repl(path, "--read-only", columns=200) as terminal:
         terminal.until("read-only\n", "default [read-only]>")
         terminal.enter("set k 1")
         terminal.until("leave --read-only out")
