@@ -17,7 +17,7 @@ from kvcli.engine.files import Files
 from kvcli.errors import Busy, CasFailed
 from kvcli.store import Store
 from tests.conftest import Run, contents, make_foreign
-from tests.crash import backup as campaign
+from tests.crash.backup import writing
 from tests.processes import HOLD_LOCK, READ, ROOT, WRITE_RAW, run, start
 from tests.test_foreign import FORMATS
 
@@ -121,16 +121,6 @@ def test_backup_to_a_full_disk_leaves_nothing(kvcli: Run, filled: str, file: str
     assert kvcli("backup", file).returncode == 0
 
 
-def test_backups_under_load_are_whole_or_old() -> None:
-    """Backups beside a process that writes without pause, most of them killed: see tests/crash/backup.py."""
-    assert campaign.campaign(seed=6, rounds=8)[1] == []
-
-
-def test_campaign_sees_half_a_backup() -> None:
-    """A backup that was cut is found, so a campaign that finds nothing has looked."""
-    assert campaign.campaign(seed=6, rounds=1, plant=True)[1]
-
-
 @pytest.mark.usefixtures("filled")
 def test_restore_gives_exactly_what_was_backed_up(kvcli: Run, file: str) -> None:
     """Keys and buckets that came later go, those that went come back."""
@@ -232,7 +222,7 @@ def test_check_finds_damage(kvcli: Run, filled: str) -> None:
 
 def test_check_beside_a_writer_sees_a_sound_store(kvcli: Run, tmp_path: os.PathLike[str]) -> None:
     """What is looked at is a copy of one revision."""
-    with campaign.writing(os.path.join(tmp_path, "busy")) as busy:
+    with writing(os.path.join(tmp_path, "busy")) as busy:
         assert [kvcli("check", "-s", busy).returncode for _ in range(3)] == [0, 0, 0]
 
 

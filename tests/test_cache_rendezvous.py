@@ -13,7 +13,6 @@ import pytest
 
 from kvcli.cache import Cache, Occupied, Vacant
 from kvcli.store import Store
-from tests.crash import kill_filler
 from tests.processes import ROOT, kill, start
 
 # Says "vacant" and keeps the vacancy until its stdin ends, or prints the value it waited for.
@@ -61,19 +60,6 @@ def test_many_callers_run_the_command_once(path: str, tmp_path: os.PathLike[str]
     assert {child.returncode for child in children} == {0}
     with open(ran) as file:
         assert file.read() == "\n"
-
-
-def test_killed_filler_is_replaced_by_one_of_those_who_wait() -> None:
-    """The filler killed at a random moment: the command ran once more at most, nobody hung, nobody got a partial value."""
-    counts, problems = kill_filler.campaign(seed=7, rounds=8)
-    assert problems == []
-    assert "8 fillers killed" in counts
-
-
-def test_campaign_sees_a_rendezvous_that_is_none() -> None:
-    """Where callers do not wait for each other the campaign says so: it can see."""
-    _, problems = kill_filler.campaign(seed=7, rounds=2, apart=True)
-    assert problems
 
 
 def test_who_waits_uses_no_processor(path: str) -> None:

@@ -1,1 +1,28 @@
-"""What breaks things: python -m tests.crash NAME [--seed N] [--rounds N]. Each campaign prints its counts and one verdict."""
+"""Campaigns: what breaks things, at random, from a seed, and looks whether the promises hold.
+
+Each is a module with one function, `campaign(seed, rounds, *, plant=False) -> Report`. `plant` breaks something on purpose, in the
+campaign and never in kvcli, and the campaign must find it: one that finds nothing then has not looked.
+
+    python -m tests.crash kill --seed 3      one, at its full size
+    python -m tests.crash --small            all, as the tests run them
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Rounds(NamedTuple):
+    """How many rounds of a campaign: in the tests, in the tests with a planted fault, and in full."""
+
+    small: int
+    plant: int
+    full: int
+
+
+CAMPAIGNS = {
+    "backup": Rounds(8, 1, 70),
+    "hostile": Rounds(1500, 200, 100_000),
+    "kill-batch": Rounds(4, 3, 100),
+    "kill-filler": Rounds(8, 2, 100),
+}

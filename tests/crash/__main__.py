@@ -1,34 +1,43 @@
-"""Run a campaign and print what it saw."""
+"""Run campaigns by name, or all, and print what they saw."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from importlib import import_module
 
-from tests.crash import backup, hostile, kill_batch, kill_filler
+from tests.crash import CAMPAIGNS
+from tests.crash.report import Report
 
-CAMPAIGNS: dict[str, Callable[[int, int], tuple[str, list[str]]]] = {
-    "backup": backup.campaign,
-    "hostile": hostile.campaign,
-    "kill-batch": kill_batch.campaign,
-    "kill-filler": kill_filler.campaign,
-}
+
+def run(name: str, seed: int, rounds: int, *, plant: bool = False) -> Report:
+    """Run one."""
+    module = import_module(f"tests.crash.{name.replace('-', '_')}")
+    return module.campaign(seed, rounds, plant=plant)  # type: ignore[no-any-return]
 
 
 def main() -> int:
-    """Run by name; 1 where something was lost."""
-    parser = argparse.ArgumentParser(prog="python -m tests.crash")
-    parser.add_argument("name", choices=CAMPAIGNS)
+    """Run them; 1 where anything was wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", allow_abbrev=False)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of {', '.join(CAMPAIGNS)}")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--rounds", type=int, help="how many, for each of them")
+    parser.add_argument("--small", action="store_true", help="as many as the tests run")
+    parser.add_argument("--plant", action="store_true", help="break something on purpose, which must be found")
     chosen = parser.parse_args()
-    start = time.monotonic()
-    counts, problems = CAMPAIGNS[chosen.name](chosen.seed, chosen.rounds)
-    print(f"seed {chosen.seed}, {chosen.rounds} rounds, {counts}, {time.monotonic() - start:.0f} s")
-    print(f"{chosen.name}: {'; '.join(problems) if problems else 'nothing wrong'}")
-    return 1 if problems else 0
+    if unknown := [name for name in chosen.names if name not in CAMPAIGNS]:
+        parser.error(f"no campaign {unknown[0]!r}; there are {', '.join(CAMPAIGNS)}")
+    is_bad = False
+    for name in chosen.names or CAMPAIGNS:
+        sizes, begun = CAMPAIGNS[name], time.monotonic()
+        rounds = chosen.rounds or (sizes.plant if chosen.plant else sizes.small if chosen.small else sizes.full)
+        report = run(name, chosen.seed, rounds, plant=chosen.plant)
+        print(f"{name}: seed {chosen.seed}, {rounds:,} rounds, {time.monotonic() - begun:.0f} s")
+        print(*report.lines(name), sep="\n", flush=True)
+        is_bad |= report.failed()
+    return int(is_bad)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

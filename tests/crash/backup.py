@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 
 from kvcli.store import Store
+from tests.crash.report import Report
 from tests.processes import ROOT, start
 
 KILLED_SHARE = 0.8
@@ -34,14 +35,13 @@ for number in itertools.count(1):
 """
 
 
-def campaign(seed: int, rounds: int, *, plant: bool = False) -> tuple[str, list[str]]:
-    """Back up to one file again and again while a process writes; give counts and what was wrong.
+def campaign(seed: int, rounds: int, *, plant: bool = False) -> Report:
+    """Back up to one file again and again while a process writes.
 
     `plant` cuts a backup in half, which the campaign must see.
     """
     chance = random.Random(seed)
-    problems: list[str] = []
-    done = killed = replaced = 0
+    report = Report()
     with tempfile.TemporaryDirectory() as folder, writing(os.path.join(folder, "store")) as store:
         file = os.path.join(folder, "to", "backup.mdb")
         os.mkdir(os.path.dirname(file))
@@ -50,17 +50,17 @@ def campaign(seed: int, rounds: int, *, plant: bool = False) -> tuple[str, list[
             before = count(store)
             is_killed = back_up(store, file, chance if number and chance.random() < KILLED_SHARE else None)
             after = count(store)
-            killed, done = killed + is_killed, done + (not is_killed)
+            report.seen["backups killed" if is_killed else "backups done"] += 1
             if plant:
                 os.truncate(file, os.path.getsize(file) // 2)
             found, wrong = look(file)
             is_new = before <= found <= after
-            replaced += is_killed and is_new
+            report.seen["killed after the new file was there"] += is_killed and is_new
             if not is_new and (found != last or not is_killed):
                 wrong.append(f"holds {found}, and neither {last} nor what was written from {before} to {after}")
-            problems += [f"round {number}: {each}" for each in wrong]
+            report.check(not wrong, f"round {number}: {'; '.join(wrong)}")
             last = found
-    return f"{done} backups done, {killed} killed, {replaced} of these after the new file was there", problems
+    return report
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from kvcli.repl.session import Session
 from kvcli.repl.toolbar import bar
 from kvcli.repl.values import laid_out, summary
 from kvcli.store import Store, as_text
+from tests.crash.report import Report
 from tests.terminal import Terminal
 
 # Sequences that terminals obey, 8-bit controls, characters that turn text round or take no place, and what is no UTF-8.
@@ -88,18 +89,18 @@ def texts(seed: int, count: int) -> Iterator[bytes]:
         yield b"".join(rng.choices(PIECES, k=rng.randint(1, 5))) + b"%d" % number
 
 
-def campaign(seed: int, rounds: int) -> tuple[str, list[str]]:
-    """Print `rounds` texts in all ways; give how many were printed, and what of it acts on a terminal."""
-    problems: list[str] = []
-    printed = 0
+def campaign(seed: int, rounds: int, *, plant: bool = False) -> Report:
+    """Print `rounds` texts in all ways, and look whether any of it acts on a terminal; `plant` prints one as it is."""
+    report = Report()
     with tempfile.TemporaryDirectory() as folder:
         session = filled(os.path.join(folder, "store"), list(texts(seed, rounds)))
-        for way, text in [*shown(seed, rounds), *completed(session), *on_a_terminal(session.path, rounds)]:
-            printed += 1
-            if acting := {char for char in text if not harmless(char)}:
-                problems.append(f"{way} lets through {sorted(acting)!r} in {text[:80]!r}")
+        planted = [("planted", as_text(PIECES[0]))] if plant else []
+        for way, text in [*shown(seed, rounds), *completed(session), *on_a_terminal(session.path, rounds), *planted]:
+            report.seen["texts printed"] += 1
+            acting = {char for char in text if not harmless(char)}
+            report.check(not acting, f"{way} lets through {sorted(acting)!r} in {text[:80]!r}")
         session.close()
-    return f"{printed:,} texts printed", problems[:10]
+    return report
 
 
 def harmless(char: str) -> bool:

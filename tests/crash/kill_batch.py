@@ -12,6 +12,7 @@ import time
 
 from kvcli.engine.transaction import Span
 from kvcli.store import Store
+from tests.crash.report import Report
 from tests.processes import ROOT
 
 LINES = 60_000
@@ -19,25 +20,25 @@ KEYS = 20_000
 CHUNKS = ("1000", "5000", None)
 
 
-def campaign(seed: int, rounds: int, *, plant: bool = False) -> tuple[str, list[str]]:
-    """Kill a batch at a random moment, each round; give counts and what was wrong.
+def campaign(seed: int, rounds: int, *, plant: bool = False) -> Report:
+    """Kill a batch at a random moment, each round.
 
     `plant` loses a key that was answered, which the campaign must see.
     """
     chance = random.Random(seed)
-    problems: list[str] = []
-    answered = unfinished = 0
+    report = Report()
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             lines = program(chance)
             store = os.path.join(folder, "store")
             done = kill(store, lines, chance)
-            answered += done
-            unfinished += done < len(lines)
+            report.seen["lines answered"] += done
+            report.seen["runs cut short"] += done < len(lines)
             if plant:
                 lose(store, lines, done)
-            problems += [f"round {number}: {each}" for each in compare(store, lines, done)]
-    return f"{answered} lines answered, {unfinished} runs cut short", problems
+            problems = compare(store, lines, done)
+            report.check(not problems, f"round {number}: {'; '.join(problems)}")
+    return report
 
 
 def program(chance: random.Random) -> list[bytes]:

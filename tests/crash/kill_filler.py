@@ -9,33 +9,35 @@ import sys
 import tempfile
 import time
 
+from tests.crash.report import Report
+from tests.processes import ROOT
+
 CALLERS = 12
 HANG_SECONDS = 60
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # Notes that it ran, and by whom; takes its time; prints something long, which begins and ends alike.
 COMMAND = (
     'echo $PPID >> "$0"; sleep 0.15; echo begin $$; head -c 200000 /dev/zero | tr "\\0" x; sleep 0.05; echo end $$'
 )
 
 
-def campaign(seed: int, rounds: int, *, apart: bool = False) -> tuple[str, list[str]]:
-    """Let many call get-or-set at once and kill the one who fills; `apart` plants the fault that nobody waits."""
+def campaign(seed: int, rounds: int, *, plant: bool = False) -> Report:
+    """Let many call get-or-set at once and kill the one who fills; `plant` has nobody wait for anybody."""
     dice = random.Random(seed)
-    killed = runs = 0
-    problems: list[str] = []
+    report = Report()
     with tempfile.TemporaryDirectory() as folder:
         store = os.path.join(folder, "store")
         for number in range(rounds):
             note = os.path.join(folder, f"ran-{number}")
-            hit, found = _round(store, f"k{number}", note, dice, apart=apart)
-            killed += hit
+            hit, found = _round(store, f"k{number}", note, dice, apart=plant)
+            report.seen["fillers killed"] += hit
+            report.seen["callers"] += CALLERS
             with open(note) as file:
                 ran = len(file.readlines())
-            runs += ran
+            report.seen["runs of the command"] += ran
             if ran > 1 + hit:
                 found.append(f"the command ran {ran} times")
-            problems += [f"round {number}: {problem}" for problem in found]
-    return f"{killed} fillers killed, {runs} runs of the command by {rounds * CALLERS} callers", problems
+            report.check(not found, f"round {number}: {'; '.join(found)}")
+    return report
 
 
 def _round(store: str, key: str, note: str, dice: random.Random, *, apart: bool) -> tuple[bool, list[str]]:
