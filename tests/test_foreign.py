@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 
 import lmdb
 import pytest
 
 from kvcli.atomics import Cas, increment, swap
+from kvcli.batch import set_many
 from kvcli.errors import AccessDenied, CasFailed, NoSuchBucket, UnsupportedBucket
 from kvcli.store import Store
 from tests.conftest import Run, make_foreign
-from tests.processes import WRITE_RAW, run
+from tests.processes import ROOT, WRITE_RAW, run
 
 FORMATS = pytest.mark.parametrize("lib_version", [0, 1], ids=["0.9", "1.0"])
 USERS = {b"a": b"1", b"\xff\xfe": b"\0"}
@@ -166,3 +169,75 @@ def test_foreign_map_grows_with_what_is_written(path: str) -> None:
             bucket.set(f"{number}", bytes(1_000_000))
         assert int(store.stat()["map_bytes"]) > 1 << 25
         assert len(bucket.list_keys().keys) == 40
+
+
+def odd(path: str) -> None:
+    """Damage a page that the next write does not touch, in a way that LMDB does not see at once."""
+    with open(os.path.join(path, "data.mdb"), "r+b") as file:
+        file.seek(-4096, os.SEEK_END)
+        file.write(bytes(4096))
+
+
+def copied(path: str, to: str) -> str:
+    """Copy a store as `cp -a` does."""
+    shutil.copytree(path, to, copy_function=shutil.copy2)
+    return to
+
+
+@pytest.mark.parametrize("kind", ["another program's", "a copy"])
+def test_damage_is_found_before_the_first_write(path: str, tmp_path: os.PathLike[str], kvcli: Run, kind: str) -> None:
+    """What kvcli did not make here is looked through before it is written to; where that finds damage nothing is written."""
+    made = os.path.join(tmp_path, "made")
+    if kind == "a copy":
+        with Store(made) as store:
+            set_many(store.open("default"), [(f"k{number}", bytes(500)) for number in range(200)])
+    else:
+        make_foreign(made, default={b"k%d" % number: bytes(500) for number in range(200)})
+    copied(made, path)
+    odd(path)
+    before = digest(path)
+    ran = kvcli("set", "k", "x", "--adopt")
+    assert (ran.returncode, ran.stderr.count(b"\n")) == (74, 1)
+    assert digest(path) == before
+    assert kvcli("check").returncode == 74
+
+
+def test_what_was_looked_through_once_is_not_again(path: str, tmp_path: os.PathLike[str]) -> None:
+    """A store made here is never verified for a write, a copy of it before its first one; so it is after compact."""
+    with Store(os.path.join(tmp_path, "made")) as store:
+        store.open("default").set("k", b"1")
+    copy = copied(os.path.join(tmp_path, "made"), path)
+    assert [loads_verifier(os.path.join(tmp_path, "made")), loads_verifier(copy), loads_verifier(copy)] == [
+        False,
+        True,
+        False,
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "kvcli", "compact", "-s", copy], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+    )
+    assert not loads_verifier(copy)
+
+
+def loads_verifier(path: str) -> bool:
+    """Write in a process of its own, and tell whether it looked through the file."""
+    program = "import sys, kvcli; kvcli.Store(sys.argv[1]).open('default').set('k', b'2'); print('lmdb.verify' in sys.modules)"
+    return run(program, path) == b"True\n"
+
+
+def test_file_system_without_notes(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file can have no attribute, a store of kvcli's is believed, and another program's is looked through."""
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr(os, "getxattr", refuse)
+    monkeypatch.setattr(os, "setxattr", refuse)
+    looked: list[str] = []
+    monkeypatch.setattr("kvcli.engine.provenance.verify", looked.append)
+    with Store(path) as store:
+        store.open("default").set("k", b"1")
+    assert looked == []
+    make_foreign(path + "2")
+    with Store(path + "2", adopt=True) as store:
+        store.open("default").set("k", b"1")
+    assert looked == [os.path.join(path + "2", "data.mdb")]

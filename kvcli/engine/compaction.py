@@ -10,6 +10,7 @@ import time
 
 from kvcli.engine.copying import Copy
 from kvcli.engine.files import Files, number, read_header
+from kvcli.engine.provenance import vouch
 from kvcli.engine.solitude import solitude
 from kvcli.errors import Busy
 
@@ -31,6 +32,7 @@ def compact(files: Files, lock_timeout: float) -> Iterator[int]:
             number(copy.handle, revision)
             copy.verify()
             copy.look_like(files.data)
+            vouch(copy.handle)
             with solitude(files, deadline):
                 if read_header(files).revision == revision:
                     copy.put(files.data)

@@ -91,6 +91,7 @@ class Connection(Engine):
         """Take a share of an environment."""
         self._environment: Environment | None = environment
         self._adopt = adopt
+        self._is_trusted = False  # With writes: see provenance.
         self.read_only = read_only
         self.key_bytes_max = environment.key_bytes_max
 
@@ -110,9 +111,23 @@ class Connection(Engine):
         if self.read_only:
             raise ReadOnly(f"{environment.files.path} was opened read-only: leave --read-only out")
         try:
+            if not self._is_trusted:
+                self._look_through(environment)
             return environment.write(work, lock_timeout, self._adopt, meanwhile)
         except (lmdb.Error, OSError) as error:
             raise _translated(error, environment.files.path) from error
+
+    def _look_through(self, environment: Environment) -> None:
+        # Before the writers' lock is taken: it may take a minute, and nobody should wait for that.
+        from kvcli.engine.provenance import is_vouched_for, look_through
+
+        vouched = is_vouched_for(environment.files.data)
+        is_ours = vouched or environment.read(lambda snapshot: snapshot.is_ours())
+        if not is_ours and not self._adopt:
+            return  # The write will be refused.
+        if not vouched and (vouched is False or not is_ours):
+            look_through(environment.files)
+        self._is_trusted = True
 
     def stat(self) -> dict[str, str | int]:
         """See Engine.stat."""

@@ -13,6 +13,7 @@ import lmdb
 from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.files import DATA, LOCK, check_folder, is_lone, sync_folder
 from kvcli.engine.opening import open_new
+from kvcli.engine.provenance import vouch
 from kvcli.engine.revisions import OURS, Ledger
 from kvcli.engine.transaction import PRIVATE
 from kvcli.errors import NoSuchStore
@@ -59,6 +60,7 @@ def _fill(folder: str) -> None:
             Ledger(txn, None, OURS).seal(private)
     finally:
         env.close()
+    vouch(os.path.join(folder, DATA))
 
 
 def _publish(fresh: str, path: str) -> None:

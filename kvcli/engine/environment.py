@@ -10,7 +10,7 @@ import lmdb
 from kvcli.engine.files import Files, extend_file
 from kvcli.engine.gate import Gate
 from kvcli.engine.opening import open_files
-from kvcli.engine.transaction import MAIN, PRIVATE, Snapshot, Unopened, is_record
+from kvcli.engine.transaction import MAIN, Snapshot, Unopened, is_record
 from kvcli.errors import AccessDenied, Full, Other, StoreReplaced
 
 TYPE_CHECKING = False
@@ -165,10 +165,10 @@ class Environment:
         from kvcli.engine.revisions import ADOPTED, OURS
         from kvcli.engine.update import Update
 
-        blank = not txn.stat()["entries"]
-        if not (blank or adopt or self.has(txn, PRIVATE)):
+        update = Update(self, txn, ADOPTED if txn.stat()["entries"] else OURS)
+        if not (adopt or update.is_ours()):
             raise AccessDenied(f"{self.files.path} was made by another program: --adopt lets kvcli write to it")
-        return Update(self, txn, OURS if blank else ADOPTED)
+        return update
 
     def _extend_file(self) -> None:
         # LMDB does not write pages that a transaction both took and gave back. Where they are the last ones, the file

@@ -98,6 +98,10 @@ class Snapshot:
         state = self._txn.get(STATE, db=self._database(PRIVATE)) if known else None
         return self._environment.marked(identity_of(state, self.revision))
 
+    def is_ours(self) -> bool:
+        """Tell whether kvcli may write without being told to: it did so before, or nobody did."""
+        return self._environment.has(self._txn, PRIVATE) or not self._txn.stat()["entries"]
+
     def noted(self, name: bytes) -> bytes | None:
         """Give what Update.note kept under a name."""
         known = self._environment.has(self._txn, PRIVATE)
