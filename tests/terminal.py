@@ -8,11 +8,11 @@ import select
 import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
-from termios import TIOCSWINSZ
 
 import pyte
 
@@ -43,7 +43,7 @@ class Terminal:
     ) -> None:
         """Start the program."""
         self._master, slave = pty.openpty()
-        ioctl(slave, TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.screen = Screen(columns, rows)
         self.screen.handle = self._master
         self._stream = pyte.ByteStream(self.screen)
@@ -144,6 +144,11 @@ class Terminal:
                 colour: str = self.screen.buffer[row][at].fg
                 return colour
         raise AssertionError(f"{text!r} is not there:\n{self.text()}")
+
+    def echoes(self) -> bool:
+        """Tell whether the terminal shows what is typed by itself, as it does for a shell."""
+        flags: int = termios.tcgetattr(self._master)[3]
+        return bool(flags & termios.ECHO and flags & termios.ICANON)
 
     def close(self) -> None:
         """End the program, whatever it does."""

@@ -208,7 +208,13 @@ def test_check_finds_nothing_in_a_sound_store(kvcli: Run) -> None:
     checked = kvcli("check")
     assert checked.returncode == 0
     rows = [line.split(b"\t")[:2] for line in checked.stdout.splitlines()]
-    assert rows == [[b"permissions", b"ok"], [b"structure", b"ok"], [b"bookkeeping", b"ok"], [b"readers", b"ok"]]
+    assert rows == [
+        [b"permissions", b"ok"],
+        [b"structure", b"ok"],
+        [b"bookkeeping", b"ok"],
+        [b"readers", b"ok"],
+        [b"origin", b"ok"],
+    ]
 
 
 def test_check_finds_damage(kvcli: Run, filled: str) -> None:

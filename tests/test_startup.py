@@ -13,7 +13,7 @@ import sys
 import lmdb
 before = set(sys.modules)
 from kvcli.cli import entry
-words = sys.argv[1:]
+entry.raise_shield(entry.complain)
 code = entry.run(entry.words(), "kvcli.repl")
 print()
 print(*sorted(set(sys.modules) - before), file=sys.stdout)
@@ -31,10 +31,10 @@ GET = {
     ),
     *("kvcli.engine.opening", "kvcli.engine.transaction"),
     *("kvcli.commands", "kvcli.commands.context", "kvcli.commands.get"),
-    *("kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output"),
+    *("kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output", "kvcli.cli.shield"),
 }
 # What a get loads besides: parts of the interpreter, and what lmdb loads when it opens.
-GET_OTHERS = {"__future__", "errno", "itertools", "lmdb._envid"}
+GET_OTHERS = {"__future__", "_ctypes", "errno", "itertools", "lmdb._envid"}
 SLOW = {
     *(
         "typer",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from kvcli.cli.shield import raise_shield
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from kvcli.cli.output import Output
     from kvcli.commands import Invocation
+    from kvcli.errors import KvError
 
 COMPLETE = "__complete"  # What the completion scripts say, and nobody else.
 INTERRUPTED, PIPE_CLOSED, NOT_WRITTEN = 130, 141, 74
@@ -23,6 +26,7 @@ def main(repl: str | None = None) -> NoReturn:
     `repl` names the room above that talks with people: it is entered by its name, and only for that.
     """
     try:
+        raise_shield(complain)
         code = flushed(run(words(), repl))
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -30,6 +34,13 @@ def main(repl: str | None = None) -> NoReturn:
         code = PIPE_CLOSED
     # Not sys.exit: it would wait for a thread that waits for the writer lock, and flush to a reader that went away.
     os._exit(code)
+
+
+def complain(error: KvError) -> None:
+    """Tell of an error that ends the process at once, wherever it is."""
+    from kvcli.cli.output import Output
+
+    Output(json="--json" in sys.argv).complain(error)
 
 
 def flushed(code: int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kvcli.commands import Progress, Table
 from kvcli.engine.bookkeeping import faults
 from kvcli.engine.copying import Copy
+from kvcli.engine.provenance import is_vouched_for
 from kvcli.errors import DamagedStore, KvError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _check(context: Context, files: Files, table: Table) -> Iterator[int]:
     except DamagedStore as error:
         rows.append(("structure", "damaged", str(error)))
     else:  # LMDB might die of what is damaged.
-        rows += [_bookkeeping(context), _readers(context)]
+        rows += [_bookkeeping(context), _readers(context), _origin(files)]
     table.rows = [{"check": name, "state": state, "found": told} for name, state, told in rows]
     if any(state == "damaged" for _, state, _ in rows):
         table.error = DamagedStore(f"{files.path} is damaged: restore it from a backup")
@@ -59,6 +60,12 @@ def _permissions(files: Files) -> Row:
 
 def _is_open(path: str) -> bool:
     return os.path.exists(path) and bool(os.stat(path).st_mode & 0o077)
+
+
+def _origin(files: Files) -> Row:
+    if is_vouched_for(files.data) is not False:
+        return "origin", "ok", "kvcli made it here, or has looked through it"
+    return "origin", "ok", "of another program, or a copy: looked through before the first write"
 
 
 def _bookkeeping(context: Context) -> Row:

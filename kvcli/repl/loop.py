@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import termios
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
@@ -13,8 +14,9 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.formatted_text import fragment_list_to_text
 
-from kvcli.cli.entry import INTERRUPTED
+from kvcli.cli.entry import INTERRUPTED, complain
 from kvcli.cli.screen import escape_line
+from kvcli.cli.shield import raise_shield
 from kvcli.errors import KvError
 from kvcli.location import setting
 from kvcli.repl.completer import KeyCompleter
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 YES = ("1", "yes", "true", "on")
 MODES = {"vi": EditingMode.VI, "emacs": EditingMode.EMACS}
 CONTINUATION = "... "
+SHOW_CURSOR = b"\x1b[?25h\x1b[?2004l\n"  # And paste as if typed.
 MENU_ROWS, ROWS_FOR_BAR = 6, 8
 FAILURES_MAX = 5  # In a row: then it is not the keys.
 COLUMNS_FOR_STORE = 60  # In a narrower terminal the prompt is the bucket alone.
@@ -50,6 +53,7 @@ COLUMNS_FOR_STORE = 60  # In a narrower terminal the prompt is the bucket alone.
 def converse(session: Session) -> int:
     """Talk with a person until they leave."""
     session.is_interactive = True
+    _keep_terminal()
     interrupts = Interrupts()
     show([("class:note", greeting(session))], sys.stdout)
     read = _reader(session, interrupts)
@@ -65,6 +69,18 @@ def converse(session: Session) -> int:
         if is_leaving or session.is_over:
             session.is_over = _may_leave(session, interrupts)
     return 0
+
+
+def _keep_terminal() -> None:
+    """See to it that a store which is damaged in the midst of a line does not leave the terminal as the prompt has it."""
+    before = termios.tcgetattr(sys.stdin)
+
+    def tell(error: KvError) -> None:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+        os.write(sys.stdout.fileno(), SHOW_CURSOR)
+        complain(error)
+
+    raise_shield(tell)
 
 
 def _reader(session: Session, interrupts: Interrupts) -> Callable[[], str]:
