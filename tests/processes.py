@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,19 +55,6 @@ exec(sys.argv[2])
 sys.stdout.flush()
 os._exit(0)
 """
-
-
-STRACE = shutil.which("strace")
-needs_strace = pytest.mark.skipif(STRACE is None, reason="strace is not installed")
-
-
-def traced(options: list[str], *words: str) -> subprocess.CompletedProcess[bytes]:
-    """Run Python under strace, which may change what chosen system calls do; skips where none may trace."""
-    words = (str(STRACE), "-f", "-qq", "-o", "/dev/null", *options, sys.executable, *words)
-    ran = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60)
-    if b"ptrace" in ran.stderr:
-        pytest.skip("strace may not trace here")
-    return ran
 
 
 def start(program: str, *words: str, **options: object) -> subprocess.Popen[bytes]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 
 import pytest
 
 from kvcli.store import Store
 from tests.conftest import Run
-from tests.processes import needs_strace, run, start, traced
+from tests.processes import run, start
+from tests.tracing import failing
 
 # Adds one to a key again and again, and says so each time; ends by a signal or at 2,000.
 COUNT = """
@@ -41,36 +41,29 @@ except kvcli.KvError as error:
 """
 
 
-def failing(call: str, error: str, when: str, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """Run Python under a tracer that fails the calls of one kind that `when` counts; skips where none may trace."""
-    return traced(["-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}"], *words)
-
-
 def counted(path: str) -> int:
     """Give the number at `n`."""
     with Store(path, read_only=True) as store:
         return int(store.open("default").get("n") or 0)
 
 
-@needs_strace
 @pytest.mark.parametrize(("error", "code"), [("EIO", 74), ("ENOSPC", 69), ("EDQUOT", 69)])
 @pytest.mark.parametrize("call", ["pwrite64", "writev", "fdatasync"])
 def test_failed_write_is_told_and_not_there(path: str, kvcli: Run, call: str, error: str, code: int) -> None:
     """A write that the disk failed, be it data, meta page or sync, has its exit code, and the value is the old one."""
     assert kvcli("set", "n", "1").returncode == 0
     ran = failing(call, error, "1", "-m", "kvcli", "incr", "n", "-s", path)
-    assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (code, b"", 1)
+    assert (ran.code, ran.out, ran.err.count(b"\n")) == (code, b"", 1)
     assert kvcli("incr", "n").stdout == b"2\n"
 
 
-@needs_strace
 @pytest.mark.parametrize("when", [1, 2, 3])
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync"])
 def test_store_recovers_from_one_failed_write(path: str, call: str, when: int) -> None:
     """A process that lives on after a failed commit can write again; what it was told is what is there."""
     with Store(path) as store:
         store.open("default").set("n", b"0")
-    said = failing(call, "EIO", str(when), "-c", TRY, path).stdout.split()
+    said = failing(call, "EIO", str(when), "-c", TRY, path).out.split()
     sums = [int(word) for word in said if word.isdigit()]
     assert len(said) == 5
     assert "io" in [word.decode() for word in said]
@@ -78,22 +71,20 @@ def test_store_recovers_from_one_failed_write(path: str, call: str, when: int) -
     assert counted(path) == sums[-1]
 
 
-@needs_strace
 def test_store_is_read_after_a_failed_write(path: str) -> None:
     """Right after a meta page could not be written, what was there before is still read by the same process."""
     with Store(path) as store:
         store.open("default").set("n", b"7")
     program = TRY.partition("for _")[0] + READ
     ran = failing("pwrite64", "EIO", "1", "-c", program, path)
-    assert ran.stdout == b"7\n", ran.stderr.decode()
+    assert ran.out == b"7\n", ran.err.decode()
 
 
-@needs_strace
 def test_disk_that_stays_broken_is_told_each_time(path: str) -> None:
     """While every write fails, each is told as an error, none hangs, and nothing is there afterwards."""
     with Store(path) as store:
         store.open("default").set("n", b"7")
-    assert failing("pwrite64", "EIO", "1+", "-c", TRY, path).stdout.split() == [b"io"] * 5
+    assert failing("pwrite64", "EIO", "1+", "-c", TRY, path).out.split() == [b"io"] * 5
     assert counted(path) == 7
 
 
@@ -132,9 +123,10 @@ def storm():
     for _ in range(150):
         time.sleep(0.003)
         os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=storm, daemon=True).start()
+storming = threading.Thread(target=storm, daemon=True)
+storming.start()
 end = time.monotonic() + 0.7
-while time.monotonic() < end:
+while time.monotonic() < end or storming.is_alive():  # What came later would hit the end of Python itself.
     try:
         started += 1
         kvcli.increment(bucket, "n", 1)
