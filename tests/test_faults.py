@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from kvcli.store import Store
 from tests.conftest import Run
 from tests.processes import run, start
-from tests.tracing import failing
+from tests.tracing import failing, injection, traced
 
 # Adds one to a key again and again, and says so each time; ends by a signal or at 2,000.
 COUNT = """
@@ -43,6 +45,8 @@ except kvcli.KvError as error:
 
 def counted(path: str) -> int:
     """Give the number at `n`."""
+    if not os.path.exists(os.path.join(path, "data.mdb")):
+        return 0
     with Store(path, read_only=True) as store:
         return int(store.open("default").get("n") or 0)
 
@@ -86,6 +90,24 @@ def test_disk_that_stays_broken_is_told_each_time(path: str) -> None:
         store.open("default").set("n", b"7")
     assert failing("pwrite64", "EIO", "1+", "-c", TRY, path).out.split() == [b"io"] * 5
     assert counted(path) == 7
+
+
+@pytest.mark.parametrize("when", [1, 2])
+def test_atomic_batch_whose_files_fail_changes_nothing(path: str, when: int) -> None:
+    """An atomic batch keeps its input and its answers in files: where these cannot be written, nothing is committed."""
+    words = [sys.executable, "-m", "kvcli", "batch", "--atomic", "-s", path]
+    ran = traced(injection("write", "error=ENOSPC", f"{when}"), words, stdin=b'{"op":"incr","key":"n"}')
+    failed = [call for call in ran.calls if call.is_injected and "<pipe:" not in call.rest]
+    assert ran.code == 69
+    assert (counted(path) == 0) == bool(failed)  # Else it was stdout that failed, of what had happened already.
+
+
+def test_no_room_for_temporary_files_is_full(path: str, kvcli: Run) -> None:
+    """Where Python finds no folder for temporary files, the disk is full, and nothing that was named is missing."""
+    words = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "kvcli", "batch", "--atomic", "-s", path]
+    ran = subprocess.run(words, input=b'{"op":"incr","key":"n"}', capture_output=True)
+    assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (69, b"", 1)
+    assert kvcli("batch", "--atomic", input=b'{"op":"incr","key":"n"}').returncode == 0
 
 
 def acknowledged(path: str, number: signal.Signals) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
 from kvcli.commands import Stream
-from kvcli.errors import BatchFailed, InvalidArgument, NoSuchStore, ReadOnly
+from kvcli.errors import BatchFailed, Full, InvalidArgument, NoSuchStore, ReadOnly
 from kvcli.operations import Malformed, Sets
 from kvcli.operations.answers import RESULTS, Answers
 from kvcli.operations.decoding import decode_block
@@ -106,9 +106,7 @@ class Batch:
 
     def run_atomically(self, handle: int) -> Iterator[bytes]:
         """Run everything in one transaction. Input may be slow, so all of it is there before the transaction begins."""
-        from tempfile import TemporaryFile
-
-        with TemporaryFile() as spool, TemporaryFile() as answers:
+        with temporary_file() as spool, temporary_file() as answers:
             writes = makes = False
             for operations in self._chunks(handle, spool):
                 for answer in self._refusals(operations):
@@ -227,6 +225,7 @@ class Batch:
                     raise Rollback(told)
                 answers.writelines(self._tell(told))
                 operations = told.rest
+        answers.flush()  # Where the disk takes no answers, nothing is to be committed either.
 
     def _open(self, *, writes: bool, makes: bool) -> Store:
         return self._context.store_to_write(make=makes) if writes else self._context.store_to_read()
@@ -246,6 +245,16 @@ class Batch:
     def _sum_up(self) -> None:
         if self._failed:
             self.stream.error = BatchFailed(f"{self._failed} of {self._count} operations failed")
+
+
+def temporary_file() -> IO[bytes]:
+    """Open a file without a name. Raises Full where no disk takes one, which Python calls a file that is not found."""
+    from tempfile import TemporaryFile
+
+    try:
+        return TemporaryFile()
+    except FileNotFoundError as error:
+        raise Full("no disk takes temporary files: free some space, or name another folder by TMPDIR") from error
 
 
 def refuse(answers: Answers, operation: Operation | Malformed | Sets, error: KvError) -> None:
