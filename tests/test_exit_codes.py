@@ -109,17 +109,24 @@ def test_malformed_data_is_65(kvcli: Run, tmp_path: os.PathLike[str]) -> None:
     assert kvcli("get", "k", env={"KVCLI_STORE": "", "XDG_CONFIG_HOME": str(tmp_path)}).returncode == 65
 
 
+def no_larger(limit: int) -> None:
+    """Let no file of this process grow past a size."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
 def test_full_is_69(filled: Run) -> None:
     """A file that may not grow."""
-    limit = 1 << 20
-    ran = filled(
-        "set",
-        "big",
-        "-",
-        input=bytes(4 * limit),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    ran = filled("set", "big", "-", input=bytes(4 << 20), preexec_fn=lambda: no_larger(1 << 20))
     assert ran.returncode == 69
+
+
+@pytest.mark.parametrize("limit", [0, 5000, 8192, 13_824, 20_000])
+def test_full_is_69_where_a_store_is_made(kvcli: Run, path: str, limit: int) -> None:
+    """Wherever the limit cuts the file of a new store, also in the midst of a page, which LMDB calls an I/O error."""
+    ran = kvcli("set", "k", "v", preexec_fn=lambda: no_larger(limit))
+    assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (69, b"", 1)
+    assert kvcli("set", "k", "v").returncode == 0
+    assert sorted(os.listdir(path)) == ["data.mdb", "lock.mdb"]
 
 
 BUG = """

@@ -83,7 +83,8 @@ def has_no_room(path: str) -> bool:
     """Tell whether a write that was cut short ran out of room: LMDB calls that an I/O error like any other."""
     file = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
     try:
-        disk, size = os.statvfs(path), os.stat(file).st_size
+        disk = os.statvfs(path)
+        size = os.stat(file).st_size if os.path.exists(file) else 0  # Where it was to be made.
     except OSError:
         return False
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
