@@ -16,6 +16,11 @@ COVERED = {
         "test_map.test_file_size_limit_is_full",
         "test_map.test_store_is_not_half_made_on_a_full_disk",
     ],
+    "13": [
+        "test_faults.test_failed_write_is_told_and_not_there",
+        "test_faults.test_store_recovers_from_one_failed_write",
+        "test_campaigns.test_campaign_finds_nothing",
+    ],
     "14": ["test_files.test_lock_file_has_no_holes", "test_map.test_store_is_not_half_made_on_a_full_disk"],
     "16": ["test_forbidden.test_rule_is_kept"],
     "17": [
@@ -80,7 +85,6 @@ COVERED = {
 CANNOT_ARISE = {
     "9": "kvcli copies no data file yet: backup is a later command",
     "11": "kvcli calls neither env.copy nor env.copyfd yet: backup is a later command",
-    "13": "failing single system calls needs a preloaded library: the io campaign of the issue about trust",
     "15": "kvcli never repeats a write by itself after an unknown outcome: there is no retry around a commit to test",
     "49": "no network file system can be mounted on the machines that test; LMDB's own locks fail there with LockError",
 }

@@ -23,6 +23,7 @@ class Rounds(NamedTuple):
 CAMPAIGNS = {
     "backup": Rounds(8, 1, 70),
     "hostile": Rounds(1500, 200, 100_000),
+    "io": Rounds(24, 8, 3000),
     "kill-batch": Rounds(4, 3, 100),
     "kill-filler": Rounds(8, 2, 100),
 }
