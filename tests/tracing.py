@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -15,15 +16,19 @@ import pytest
 from tests.processes import ROOT
 
 STRACE = shutil.which("strace")
-CALL = re.compile(r"(\d+) +(\w+)\((.*)")
+LINE = re.compile(r"(\d+) +(?:<\.\.\. \w+ resumed>)?(.*)")
+CALL = re.compile(r"(\w+)\((.*)")
+UNFINISHED = "<unfinished ...>"
 
 
 class Call(NamedTuple):
-    """One line of what strace wrote: who asked for what, and the rest of it."""
+    """What strace wrote of one call: who asked for what, the rest, and in which line it began and ended."""
 
     process: int
     name: str
     rest: str
+    began: int
+    ended: int
 
     @property
     def is_injected(self) -> bool:
@@ -32,7 +37,7 @@ class Call(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """How a process ended, what it said, and its calls in the order they began."""
+    """How a process ended, what it said, and its calls in the order they ended."""
 
     code: int
     out: bytes
@@ -58,9 +63,22 @@ def traced(
         )
         if b"ptrace" in ran.stderr:
             pytest.skip("strace may not trace here")
-        found = [CALL.match(line.rstrip("\n")) for line in log]
-    calls = [Call(int(match[1]), match[2], match[3]) for match in found if match]
-    return Traced(ran.returncode, ran.stdout, ran.stderr, calls)
+        return Traced(ran.returncode, ran.stdout, ran.stderr, list(calls(log)))
+
+
+def calls(log: Iterable[str]) -> Iterator[Call]:
+    """Read what strace wrote; it tells of a call in two lines where another thread came between."""
+    begun: dict[str, tuple[int, str]] = {}
+    for place, line in enumerate(log):
+        match = LINE.match(line.rstrip("\n"))
+        if match is None:
+            continue
+        began, text = begun.pop(match[1], (place, ""))
+        text += match[2]
+        if text.endswith(UNFINISHED):
+            begun[match[1]] = began, text.removesuffix(UNFINISHED).rstrip()
+        elif call := CALL.match(text):
+            yield Call(int(match[1]), call[1], call[2], began, place)
 
 
 def failing(call: str, error: str, when: str, *words: str) -> Traced:

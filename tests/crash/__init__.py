@@ -26,4 +26,5 @@ CAMPAIGNS = {
     "io": Rounds(24, 8, 3000),
     "kill-batch": Rounds(4, 3, 100),
     "kill-filler": Rounds(8, 2, 100),
+    "power": Rounds(100, 30, 3000),
 }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import tempfile
 from typing import NamedTuple
 
 from kvcli.batch import CHUNK_PAIRS
 from kvcli.store import Store
 from tests.crash.state import EMPTY, Changes, State, between
+from tests.tracing import Traced, traced
 
 BEFORE: State = {
     **EMPTY,
@@ -52,6 +55,11 @@ class Command(NamedTuple):
         done = {f"default/{TEXT.format(line['i'])}" for line in told if line["ok"]}
         return [number for number, changes in enumerate(self.transactions) if changes.keys() <= done]
 
+    def run(self, store: str, options: list[str], shell: list[str] | None = None) -> Traced:
+        """Run it on a store under strace, by a shell that prepares something if need be."""
+        words = [*(shell or []), sys.executable, "-m", "kvcli", *self.words]
+        return traced(options, words, stdin=self.stdin, variables={"KVCLI_STORE": store})
+
 
 def commands(folder: str) -> list[Command]:
     """Make the commands, and the files in a folder that they read."""
@@ -73,7 +81,7 @@ def commands(folder: str) -> list[Command]:
         Command("batch chunks", ["batch", "--chunk", f"{CHUNK}"], chunks, batch),
         Command("batch keep-going", ["batch", "--chunk", "1", "--keep-going"], sets, batch),
         Command("batch atomic", ["batch", "--atomic"], [whole], batch),
-        Command("import", ["import", import_file(folder)], import_chunks()),
+        Command("import", ["import", import_file(folder, IMPORTED)], import_chunks()),
         Command("bucket create", ["bucket", "create", "fresh"], [{"fresh/": b""}]),
         Command("bucket drop", ["bucket", "drop", "spare", "--yes"], [drop]),
         Command("compact", ["compact"], []),
@@ -97,20 +105,20 @@ def fill(path: str, state: State) -> str:
     return path
 
 
-def import_file(folder: str) -> str:
-    """Write what an import of two transactions reads."""
-    path = os.path.join(folder, "pairs.csv")
+def import_file(folder: str, count: int) -> str:
+    """Write so many pairs for an import."""
+    path = os.path.join(folder, f"pairs{count}.csv")
     with open(path, "w", encoding="utf-8") as file:
-        file.writelines(["key,value\n", *(f"i{number},{number}\n" for number in range(IMPORTED))])
+        file.writelines(["key,value\n", *(f"i{number},{number}\n" for number in range(count))])
     return path
 
 
 def import_chunks() -> list[Changes]:
-    """Give its transactions: the first takes so many pairs or more, so the others count one by one."""
+    """Give the transactions of a large one: the first takes so many pairs or more, so the others count one by one."""
     pairs: list[Changes] = [{f"default/i{number}": b"%d" % number} for number in range(IMPORTED)]
     return [joined(pairs[:CHUNK_PAIRS]), *pairs[CHUNK_PAIRS:]]
 
 
-def backup_file(folder: str) -> str:
+def backup_file(folder: str, state: State = BACKED_UP) -> str:
     """Give a backup that can be restored: the data file of a store nobody has open."""
-    return os.path.join(fill(os.path.join(folder, "backed-up"), BACKED_UP), "data.mdb")
+    return os.path.join(fill(tempfile.mkdtemp(dir=folder), state), "data.mdb")

@@ -20,7 +20,7 @@ from tests.crash.commands import BEFORE, Command, commands, fill
 from tests.crash.report import Report
 from tests.crash.state import State, after, difference, look, reached
 from tests.processes import ROOT
-from tests.tracing import Call, Traced, injection, traced
+from tests.tracing import Call, Traced, injection
 
 # Of other calls strace would lose the bytes that it says were written, where the kernel would not.
 PLACED = ("pwrite64", "pwritev", "writev")
@@ -56,8 +56,8 @@ class Fault(NamedTuple):
         """Run the command, and let it fail."""
         if self.call == "limit":
             shell = ["sh", "-c", 'ulimit -f "$0"; exec "$@"', f"{self.number}"]
-            return run(self.command, store, ["-e", "trace=none"], shell)
-        return run(self.command, store, self.strace())
+            return self.command.run(store, ["-e", "trace=none"], shell)
+        return self.command.run(store, self.strace())
 
 
 def campaign(seed: int, rounds: int, *, plant: bool = False) -> Report:
@@ -91,7 +91,7 @@ class Bench:
     def faults(self, command: Command) -> list[Fault]:
         """Look which calls a command makes, and how often: each can fail in each way."""
         store = self._store(command)
-        ran = run(command, store, ["-e", "trace=" + ",".join(f"?{call}" for call in WRITES + SYNCS + OTHERS)])
+        ran = command.run(store, ["-e", "trace=" + ",".join(f"?{call}" for call in WRITES + SYNCS + OTHERS)])
         assert ran.code == 0, ran.err
         shutil.rmtree(os.path.dirname(store))
         times: Counter[str] = Counter()
@@ -126,17 +126,11 @@ class Bench:
         return store
 
 
-def run(command: Command, store: str, options: list[str], shell: list[str] | None = None) -> Traced:
-    """Run a command on a store under strace."""
-    words = [*(shell or []), sys.executable, "-m", "kvcli", *command.words]
-    return traced(options, words, stdin=command.stdin, variables={"KVCLI_STORE": store})
-
-
 def planted(command: Command, store: str, ran: Traced) -> Traced:
     """Turn a failure into a lie: say that all is well, or do what was told to have failed."""
     if len(command.name) % 2:
         return ran._replace(code=0, err=b"")
-    run(command, store, ["-e", "trace=none"])
+    command.run(store, ["-e", "trace=none"])
     return ran
 
 

@@ -56,12 +56,20 @@ def read(path: str) -> State:
 
 def look(path: str) -> tuple[State, list[str]]:
     """Verify every page of a store, and read it if that finds nothing wrong; give what it holds, and what is wrong."""
+    wrong = faults(path)
+    try:
+        return (EMPTY, wrong) if wrong else (read(path), [])
+    except KvError as error:
+        return EMPTY, [f"{type(error).__name__}: {error}"]
+
+
+def faults(path: str) -> list[str]:
+    """Say what is wrong with the pages of a store, or a backup; nothing, where there is none."""
     data = path if os.path.isfile(path) else os.path.join(path, "data.mdb")
     try:
-        wrong = [f"{fault}" for fault in verify(data, subdir=False)] if os.path.exists(data) else []  # type: ignore[no-untyped-call]
-        return (EMPTY, wrong[:1]) if wrong else (read(path), [])
-    except (VerifyError, KvError) as error:
-        return EMPTY, [f"{type(error).__name__}: {error}"]
+        return [str(fault) for fault in verify(data, subdir=False)][:1] if os.path.exists(data) else []  # type: ignore[no-untyped-call]
+    except VerifyError as error:
+        return [f"it is no store: {error}"]
 
 
 def difference(found: State, wanted: State) -> str:
