@@ -27,4 +27,5 @@ CAMPAIGNS = {
     "kill-batch": Rounds(4, 3, 100),
     "kill-filler": Rounds(8, 2, 100),
     "power": Rounds(100, 30, 3000),
+    "lin": Rounds(1, 1, 80),
 }
