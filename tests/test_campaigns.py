@@ -39,8 +39,8 @@ def test_campaign_that_looked_at_nothing_has_failed() -> None:
 def test_campaigns_are_run_by_name() -> None:
     """The command prints the seed, the counts and a verdict, and its exit code is that."""
     for plant, code in (["--plant"], 1), ([], 0):
-        words = [sys.executable, "-m", "tests.crash", "kill-batch", "--rounds", "2", "--seed", "3", *plant]
+        words = [sys.executable, "-m", "tests.crash", "kill", "--rounds", "2", "--seed", "3", *plant]
         ran = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
         first, *_, last = ran.stdout.splitlines()
-        assert (ran.returncode, first.startswith("kill-batch: seed 3, 2 rounds, ")) == (code, True)
+        assert (ran.returncode, first.startswith("kill: seed 3, 2 rounds, ")) == (code, True)
         assert last.endswith(" 0 failed") != bool(plant)
