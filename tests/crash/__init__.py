@@ -25,6 +25,7 @@ CAMPAIGNS = {
     "hostile": Rounds(1500, 200, 100_000),
     "io": Rounds(24, 8, 3000),
     "kill-batch": Rounds(4, 3, 100),
+    "incr": Rounds(400, 100, 20_000),
     "kill": Rounds(11, 5, 1_000),
     "kill-filler": Rounds(8, 2, 100),
     "power": Rounds(100, 30, 3000),

@@ -12,7 +12,8 @@ from typing import Any
 from kvcli import Cas, CasFailed, Store, delete_many, get_many, increment, set_many, swap
 from tests.crash.linear import Operation
 
-KVCLI = [sys.executable, "-m", "kvcli"]
+LOCK_SECONDS = 60  # On a busy machine 16 may wait for long; who waits for longer ends with an error, which is seen.
+KVCLI = [sys.executable, "-m", "kvcli", "--lock-timeout", str(LOCK_SECONDS)]
 
 
 class Library:
@@ -20,7 +21,7 @@ class Library:
 
     def __init__(self, path: str) -> None:
         """Open the store, for good."""
-        self.bucket = Store(path).open("default")
+        self.bucket = Store(path, lock_timeout=LOCK_SECONDS).open("default")
         self._handles: dict[str, Cas] = {}
 
     def run(self, operation: Operation) -> object:
