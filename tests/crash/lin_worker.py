@@ -46,10 +46,10 @@ PAUSE_SECONDS = 0.001
 class Author:
     """Makes up operations, each on keys of one group."""
 
-    def __init__(self, client: str, name: str, seed: str) -> None:
+    def __init__(self, kind: str, name: str, seed: str) -> None:
         """Begin."""
         self._dice = random.Random(f"{seed} {name}")
-        self._ops = OPS[client]
+        self._ops = OPS[kind]
         self._numbers = itertools.count(1)
         self._name = name
         self._handle: Operation | None = None
