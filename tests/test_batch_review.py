@@ -17,6 +17,7 @@ from tests.conftest import Run
 from tests.processes import ROOT
 from tests.test_batch import BATCH, answers, lines
 from tests.test_batch_bounds import feed
+from tests.test_foreign import digest
 from tests.test_formats import contents
 
 
@@ -224,3 +225,11 @@ def test_memory_does_not_grow_with_answers_between_other_operations(path: str) -
     code, out, memory, _ = feed(path, f"for i in $(seq 100); do printf '{group}'; done > {path}.in; cat {path}.in")
     assert (code, out.count(b"\n")) == (0, 300)
     assert memory < 160
+
+
+def test_failure_in_a_missing_bucket_writes_nothing(path: str, kvcli: Run) -> None:
+    """A batch that changes nothing commits nothing: the file stays what it was."""
+    kvcli("set", "k", "v")
+    before = digest(path)
+    assert kvcli("batch", input=b'{"op":"set","bucket":"gone","key":"k","value":"x"}\n').returncode == 66
+    assert digest(path) == before

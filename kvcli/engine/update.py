@@ -118,8 +118,9 @@ class Update(Snapshot):
         self._ledger.seal(self._database(PRIVATE))
 
     def _writable(self, bucket: bytes) -> lmdb._Database:
+        handle = self._database(bucket)  # Where there is none, nothing is changed.
         self.changed = True
-        return self._database(bucket)
+        return handle
 
     def _open(self, bucket: bytes) -> lmdb._Database:
         self._environment.hold_handles()
