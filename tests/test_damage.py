@@ -209,3 +209,17 @@ def put_and_delete(update: Update, key: bytes) -> None:
     """Take many pages and give them back in one transaction."""
     update.put(b"default", key, bytes(50_000))
     update.delete(b"default", key)
+
+
+@pytest.mark.parametrize("words", [("list", "--values"), ("list",), ("list", "--reverse"), ("export",)], ids=" ".join)
+def test_keys_that_lead_back_are_told(path: str, kvcli: Run, words: tuple[str, ...]) -> None:
+    """Keys in no order end in exit 74: the next page must not be sought for ever."""
+    with Store(path) as store:
+        set_many(store.open("default"), [(f"k{number}", b"marked") for number in range(9)])
+    with open(os.path.join(path, "data.mdb"), "rb") as file:
+        sound = file.read()
+    forwards = "--reverse" not in words
+    old, new = (b"k6marked", b"z6marked") if forwards else (b"k4marked", b"a4marked")
+    patch(path, 0, sound.replace(old, new))
+    ran = kvcli(*words, timeout=20)
+    assert (ran.returncode, ran.stderr.count(b"\n")) == (74, 1)

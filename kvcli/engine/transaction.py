@@ -7,7 +7,7 @@ from itertools import islice
 
 import lmdb
 
-from kvcli.errors import NoSuchBucket, UnsupportedBucket
+from kvcli.errors import DamagedStore, NoSuchBucket, UnsupportedBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ class Span:
     def holds(self, key: bytes) -> bool:
         """Tell whether the far end of the span is not yet passed."""
         return key >= self.low if self.reverse else self.high is None or key < self.high
+
+    def reaches(self, key: bytes) -> bool:
+        """Tell whether the near end of the span is passed, as it is by every key of a tree that is sound."""
+        return self.high is None or key < self.high if self.reverse else key >= self.low
 
     def seek(self, cursor: lmdb.Cursor[bytes]) -> bool:
         """Put the cursor on the first key of the span."""
@@ -150,12 +154,12 @@ class Snapshot:
             return []
         if bucket == MAIN:  # Not by items: those end with a megabyte, and a short page would be taken for the last.
             pairs = cursor.iterprev() if span.reverse else cursor.iternext()
-            return list(islice((key for key, _ in plain_pairs(span, pairs)), count))
+            return self._ordered(span, list(islice((key for key, _ in plain_pairs(span, pairs)), count)))
         walk = cursor.iterprev if span.reverse else cursor.iternext
         page = list(islice(walk(keys=True, values=False), count))
         while page and not span.holds(page[-1]):
             page.pop()
-        return page
+        return self._ordered(span, page)
 
     def items(self, bucket: bytes, span: Span, count: int) -> list[tuple[bytes, bytes]]:
         """Give at most `count` pairs of the span, and at most a megabyte and one pair; none is its end."""
@@ -170,6 +174,16 @@ class Snapshot:
             if bucket != MAIN or not is_record(value):
                 page.append((key, value))
                 room -= len(key) + len(value)
+        if page:
+            self._ordered(span, [page[-1][0]])
+        return page
+
+    def _ordered(self, span: Span, page: list[bytes]) -> list[bytes]:
+        # The next page starts after the last key of this one: where a damaged tree leads back, there would be no end.
+        if page and not span.reaches(page[-1]):
+            raise DamagedStore(
+                f"{self._environment.files.path} is damaged, its keys are in no order: restore it from a backup"
+            )
         return page
 
     def count(self, bucket: bytes) -> int:
