@@ -13,7 +13,7 @@ from kvcli.batch import set_many
 from kvcli.engine.files import Header, find, read_header
 from kvcli.engine.update import Update
 from kvcli.store import Store
-from tests.conftest import Run, contents
+from tests.conftest import Run, contents, make_foreign
 
 
 def cut(size: int) -> Callable[[str], None]:
@@ -223,3 +223,12 @@ def test_keys_that_lead_back_are_told(path: str, kvcli: Run, words: tuple[str, .
     patch(path, 0, sound.replace(old, new))
     ran = kvcli(*words, timeout=20)
     assert (ran.returncode, ran.stderr.count(b"\n")) == (74, 1)
+
+
+@pytest.mark.parametrize("format_of", [0, 1], ids=["0.9", "1.0"])
+def test_highest_revision_is_not_followed(path: str, kvcli: Run, format_of: int) -> None:
+    """A file that claims the highest revision of all is read, and a write to it is exit 74."""
+    make_foreign(path, lib_version=format_of, default={b"k": b"v"})
+    begin = 16 if format_of == 0 else 24
+    patch(path, 4096 + begin + 24 + 96 + 8, b"\xff" * 8)
+    assert kvcli("set", "k", "x", "--adopt").returncode == 74

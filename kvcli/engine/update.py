@@ -8,7 +8,7 @@ import lmdb
 
 from kvcli.engine.revisions import STRIPES_PER_WRITE_MAX, Ledger
 from kvcli.engine.transaction import MAIN, NO_IDENTITY, PRIVATE, Snapshot, is_record
-from kvcli.errors import InvalidBucketName, MalformedData, NoSuchBucket, UnsupportedBucket
+from kvcli.errors import DamagedStore, InvalidBucketName, MalformedData, NoSuchBucket, UnsupportedBucket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Update(Snapshot):
     def __init__(self, environment: Environment, txn: lmdb.Transaction[bytes], origin: bytes) -> None:
         """Belong to a write transaction. `origin` says who made the environment, where no record says it yet."""
         super().__init__(environment, txn, environment.handles, {})
+        if not self.revision:  # After the highest of all, which no file comes by honestly.
+            path = environment.files.path
+            raise DamagedStore(f"{path} is damaged, no revision can follow: restore it from a backup")
         private = self._database(PRIVATE) if environment.has(txn, PRIVATE) else None
         self._ledger = Ledger(txn, private, origin)
         self.changed = False
