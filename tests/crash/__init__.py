@@ -22,6 +22,7 @@ class Rounds(NamedTuple):
 
 CAMPAIGNS = {
     "backup": Rounds(8, 1, 70),
+    "files": Rounds(16, 2, 3000),
     "hostile": Rounds(1500, 200, 100_000),
     "io": Rounds(24, 8, 3000),
     "kill-batch": Rounds(4, 3, 100),

@@ -22,6 +22,12 @@ class Report:
         if not holds:
             self.problems.append(problem)
 
+    def include(self, other: Report) -> None:
+        """Add what another one counted, looked at and found."""
+        self.seen += other.seen
+        self.problems += other.problems
+        self._checks += other._checks
+
     def failed(self) -> bool:
         """Tell whether anything was wrong, or nothing was looked at."""
         return bool(self.problems) or not self._checks
