@@ -31,4 +31,5 @@ CAMPAIGNS = {
     "kill-filler": Rounds(8, 2, 100),
     "power": Rounds(100, 30, 3000),
     "lin": Rounds(1, 1, 80),
+    "race": Rounds(20, 2, 100),
 }
