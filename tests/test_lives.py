@@ -44,6 +44,17 @@ def test_killed_readers_pin_no_pages(path: str, kvcli: Run) -> None:
         assert os.path.getsize(os.path.join(path, "data.mdb")) < 1_000_000
 
 
+def test_killed_readers_pin_no_pages_of_who_writes_on(path: str) -> None:
+    """Nor need anybody open the store: a process that has it open all the time sees to it when the file grows."""
+    with Store(path) as store:
+        bucket = store.open("default")
+        kill(take_slots(path, 1))
+        for _ in range(300):
+            bucket.set("k", bytes(10_000))
+        assert os.path.getsize(os.path.join(path, "data.mdb")) < 1_000_000
+        assert store.stat()["readers_cleared"] == 1
+
+
 def test_idle_store_holds_no_snapshot(path: str) -> None:
     """Between calls no read transaction is open, so pages are reused however long a store stays open."""
     with Store(path) as reader, Store(path) as writer:

@@ -39,9 +39,8 @@ class Environment:
         """Open the files. Raises lmdb.Error, OSError or DamagedStore."""
         self.files = files
         self.writable, self.metasync = writable, metasync
-        self.pid, self.users = os.getpid(), 1
-        self._gate = Gate()
-        self._opening, self._holding = RLock(), False
+        self.pid, self.users, self._last_page = os.getpid(), 1, 0
+        self._gate, self._opening, self._holding = Gate(), RLock(), False
         self._writer: Writer | None = None
         self._open()
 
@@ -99,8 +98,7 @@ class Environment:
             return work(Snapshot(self, txn, self.handles, {}))
 
     def _has_company(self) -> bool:
-        # This reader has no lock, as there was no lock file. One that came meanwhile is a writer's, who could not see
-        # this reader and may have reused what it read: so it reads again, seen.
+        # Whoever made a lock file meanwhile could not see this reader, and may have reused what it read: so it reads again.
         if not os.path.exists(self.files.lock):
             return False
         self._gate.alone(self._reopen)
@@ -171,11 +169,13 @@ class Environment:
         return update
 
     def _extend_file(self) -> None:
-        # LMDB does not write pages that a transaction both took and gave back. Where they are the last ones, the file
-        # ends before the page it counts, and read_header could not tell that from a truncated file.
-        missing = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"] - os.stat(self.files.data).st_size
+        # LMDB leaves out pages at the end that a transaction took and gave back; to read_header they would seem cut off.
+        last = self._env.info()["last_pgno"]
+        missing = (last + 1) * self._env.stat()["psize"] - os.stat(self.files.data).st_size
         if missing > 0:
             extend_file(self.files.data, missing)
+        if last > self._last_page:  # It grew: perhaps somebody was killed who read, and still keeps old pages.
+            self._last_page, self._stale_readers = last, self._stale_readers + self._env.reader_check()
 
     def _check_process(self) -> None:
         if os.getpid() != self.pid:
