@@ -32,4 +32,5 @@ CAMPAIGNS = {
     "power": Rounds(100, 30, 3000),
     "lin": Rounds(1, 1, 80),
     "race": Rounds(20, 2, 100),
+    "reader": Rounds(40, 5, 600),
 }
