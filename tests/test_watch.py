@@ -19,7 +19,8 @@ from kvcli.commands.watch import Watched
 from kvcli.engine.transaction import Snapshot, Span
 from kvcli.store import Bucket, Store
 from tests.conftest import Run, walk
-from tests.processes import ROOT, needs_strace, start, traced
+from tests.processes import ROOT, start
+from tests.tracing import traced
 
 LOOKS = 5
 PATIENCE_SECONDS = 60
@@ -93,20 +94,12 @@ def test_changes_are_told_in_order(bucket: Bucket, path: str) -> None:
         assert events(child, 1) == [{"event": "delete", "key": "new"}]
 
 
-@needs_strace
 @pytest.mark.usefixtures("bucket")
 def test_a_commit_that_is_still_being_synced_is_not_missed(path: str) -> None:
     """LMDB's file tells of a commit before snapshots show it; a watch that looks in between tells it all the same."""
     with watching(path) as child:
-        traced(
-            ["-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_exit=300000"],
-            "-m",
-            "kvcli",
-            "incr",
-            "old",
-            "-s",
-            path,
-        )
+        delayed = ["-e", "trace=pwrite64", "-e", "inject=pwrite64:delay_exit=300000"]
+        traced(delayed, [sys.executable, "-m", "kvcli", "incr", "old", "-s", path])
         assert events(child, 1) == [{"event": "set", "key": "old", "value": "2"}]
 
 
