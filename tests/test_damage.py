@@ -232,3 +232,13 @@ def test_highest_revision_is_not_followed(path: str, kvcli: Run, format_of: int)
     begin = 16 if format_of == 0 else 24
     patch(path, 4096 + begin + 24 + 96 + 8, b"\xff" * 8)
     assert kvcli("set", "k", "x", "--adopt").returncode == 74
+
+
+def test_list_of_free_pages_of_another_kind_is_told(foreign: str, kvcli: Run) -> None:
+    """LMDB's verifier does not look at its flags, and LMDB aborts at the first write where they are wrong."""
+    start = 16 if read_header_of(foreign).format == "0.9" else 24
+    for meta in (0, 4096):
+        patch(foreign, meta + start + 28, (4).to_bytes(2, "little"))
+    before = contents(foreign)
+    assert [kvcli("set", "k1", "x", "--adopt").returncode, kvcli("get", "k1").returncode] == [74, 74]
+    assert contents(foreign) == before

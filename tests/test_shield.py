@@ -93,3 +93,15 @@ def test_terminal_is_given_back(filled: str) -> None:
         assert terminal.wait() == 74
         assert "kvcli check" in terminal.text()
         assert terminal.echoes()
+
+
+def test_what_lmdb_prints_is_not_printed(filled: str) -> None:
+    """Ours is the one line, also where LMDB aborts after a line of its own."""
+    program = (
+        "import ctypes; from kvcli.cli import entry; entry.raise_shield(entry.complain); libc = ctypes.CDLL(None); "
+    )
+    printing = "libc.fprintf(ctypes.c_void_p.in_dll(libc, 'stderr'), b'mdb.c: Assertion failed\\n'); libc.abort()"
+    ran = subprocess.run([sys.executable, "-c", program + printing, filled], cwd=ROOT, capture_output=True, timeout=60)
+    assert ran.returncode == 74
+    assert ran.stderr.startswith(b"kvcli: the store is damaged")
+    assert ran.stderr.count(b"\n") == 1

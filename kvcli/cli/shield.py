@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FATAL = (_signal.SIGBUS, _signal.SIGSEGV, _signal.SIGABRT, _signal.SIGFPE)
 
+FULLY, BUFFER_BYTES = 0, 4096
+
 _kept: list[object] = []  # What C calls must not be removed.
 
 
@@ -40,6 +42,9 @@ def raise_shield(tell: Callable[[DamagedStore], object]) -> None:
     class Int(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
         _type_ = "i"
 
+    class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
+        _type_ = "P"
+
     class Handler(_ctypes.CFuncPtr):
         _flags_, _restype_, _argtypes_ = _ctypes.FUNCFLAG_CDECL, None, (Int,)
 
@@ -56,8 +61,16 @@ def raise_shield(tell: Callable[[DamagedStore], object]) -> None:
         finally:
             os._exit(DamagedStore.exit_code)
 
+    class Buffer(_ctypes.CFuncPtr):
+        _flags_, _restype_, _argtypes_ = _ctypes.FUNCFLAG_CDECL, None, (Pointer, Pointer, Int, Int)
+
     handler = Handler(end)
-    install = Signal(_ctypes.dlsym(_ctypes.dlopen(None, 0), "signal"))  # type: ignore[arg-type]
+    libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    install = Signal(_ctypes.dlsym(libc, "signal"))
+    # LMDB prints what it finds impossible; in a buffer of the C library, which nobody flushes, it does not stand beside our line.
+    Buffer(_ctypes.dlsym(libc, "setvbuf"))(
+        Pointer.from_address(_ctypes.dlsym(libc, "stderr")), None, FULLY, BUFFER_BYTES
+    )
     for number in FATAL:
         install(number, handler)
     _kept.append(handler)

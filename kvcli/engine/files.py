@@ -11,6 +11,7 @@ from kvcli.errors import AccessDenied, DamagedStore, NoSuchStore
 DATA, LOCK = "data.mdb", "lock.mdb"
 MAGIC = 0xBEEFC0DE
 META_BYTES = 24 + 2 * 48 + 16
+FREE_FLAGS, FREE_FLAGS_MASK = 0x08, 0x3FFE  # Of the database of free pages: its keys are integers, and nothing else.
 REVISION_AT = META_BYTES - 8
 
 
@@ -159,7 +160,8 @@ def sync_folder(folder: str) -> None:
 
 def _meta(page: bytes, file_bytes: int) -> Header | None:
     for offset in (16, 24):  # the page header of format 0.9, of format 1.0
-        if len(page) >= offset + META_BYTES and _number(page, offset, 4) == MAGIC:
+        is_meta = len(page) >= offset + META_BYTES and _number(page, offset, 4) == MAGIC
+        if is_meta and _number(page, offset + 28, 2) & FREE_FLAGS_MASK == FREE_FLAGS:
             return Header(page, offset, _number(page, offset + 4, 4), file_bytes)
     return None
 
