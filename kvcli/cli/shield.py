@@ -18,7 +18,7 @@ from kvcli.errors import DamagedStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 FATAL = (_signal.SIGBUS, _signal.SIGSEGV, _signal.SIGABRT, _signal.SIGFPE)
 
@@ -32,24 +32,6 @@ def raise_shield(tell: Callable[[DamagedStore], object]) -> None:
 
     Not where KVCLI_DEBUG is set: there the signal, and what a debugger makes of it, is what is wanted.
     """
-    if os.environ.get("KVCLI_DEBUG"):
-        return
-    try:
-        import _ctypes
-    except ImportError:  # A Python that was built without it.
-        return
-
-    class Int(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
-        _type_ = "i"
-
-    class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
-        _type_ = "P"
-
-    class Handler(_ctypes.CFuncPtr):
-        _flags_, _restype_, _argtypes_ = _ctypes.FUNCFLAG_CDECL, None, (Int,)
-
-    class Signal(_ctypes.CFuncPtr):
-        _flags_, _restype_, _argtypes_ = _ctypes.FUNCFLAG_CDECL, None, (Int, Handler)
 
     def end(number: int) -> NoReturn:
         try:
@@ -61,16 +43,32 @@ def raise_shield(tell: Callable[[DamagedStore], object]) -> None:
         finally:
             os._exit(DamagedStore.exit_code)
 
-    class Buffer(_ctypes.CFuncPtr):
-        _flags_, _restype_, _argtypes_ = _ctypes.FUNCFLAG_CDECL, None, (Pointer, Pointer, Int, Int)
+    if not os.environ.get("KVCLI_DEBUG"):
+        try:  # noqa: SIM105 - contextlib is slow to load
+            _install(end)
+        except ImportError:
+            pass  # A Python that was built without ctypes.
 
-    handler = Handler(end)
-    libc = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
-    install = Signal(_ctypes.dlsym(libc, "signal"))
-    # LMDB prints what it finds impossible; in a buffer of the C library, which nobody flushes, it does not stand beside our line.
-    Buffer(_ctypes.dlsym(libc, "setvbuf"))(
-        Pointer.from_address(_ctypes.dlsym(libc, "stderr")), None, FULLY, BUFFER_BYTES
-    )
+
+def _install(end: Callable[[int], NoReturn]) -> None:
+    import _ctypes
+
+    class Int(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
+        _type_ = "i"
+
+    class Pointer(_ctypes._SimpleCData):  # type: ignore[type-arg]  # noqa: SLF001
+        _type_ = "P"
+
+    def function(*arguments: type) -> Any:
+        names = {"_flags_": _ctypes.FUNCFLAG_CDECL, "_restype_": None, "_argtypes_": arguments}
+        return type("Function", (_ctypes.CFuncPtr,), names)
+
+    find, library = _ctypes.dlsym, _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    handler = function(Int)(end)
+    install = function(Int, type(handler))(find(library, "signal"))
     for number in FATAL:
         install(number, handler)
+    # LMDB prints what it finds impossible; in a buffer of the C library, which nobody flushes, it does not stand beside our line.
+    buffer = function(Pointer, Pointer, Int, Int)(find(library, "setvbuf"))
+    buffer(Pointer.from_address(find(library, "stderr")), None, FULLY, BUFFER_BYTES)
     _kept.append(handler)
