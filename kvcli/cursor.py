@@ -6,6 +6,7 @@ from binascii import Error, a2b_base64, b2a_base64, crc32
 
 from kvcli.errors import InvalidCursor
 
+CHARS_MAX = 4096  # That of the longest key has fewer, in LMDB of any kind.
 MARK = "k"  # No cursor starts with a dash, so none is taken for an option.
 
 
@@ -17,7 +18,7 @@ def pack(key: bytes) -> str:
 
 def unpack(cursor: str) -> bytes:
     """Give the key back. Raises InvalidCursor for anything that pack did not make."""
-    text = cursor[1:].replace("-", "+").replace("_", "/")
+    text = cursor[1:CHARS_MAX].replace("-", "+").replace("_", "/")
     try:
         data = a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
     except (Error, ValueError):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PAGE_KEYS = 1000
 DEFAULT = "default"
+BUCKET_BYTES_MAX = 2048  # LMDB of any kind takes shorter names only; kvcli makes still shorter ones.
 
 
 def open(  # noqa: A001 - the WIT's own word
@@ -285,6 +286,8 @@ def bucket_name(identifier: str) -> bytes:
         raise InvalidBucketName("the bucket name holds a lone surrogate, which is no UTF-8") from error
     if b"\0" in name:
         raise InvalidBucketName("the bucket name holds a NUL byte")
+    if len(name) > BUCKET_BYTES_MAX:
+        raise InvalidBucketName(f"the bucket name has {len(name)} bytes, which no bucket's has")
     if name == b"__kvcli__":
         raise InvalidBucketName("the bucket __kvcli__ is kvcli's own")
     return name

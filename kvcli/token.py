@@ -9,6 +9,7 @@ from kvcli.errors import InvalidToken
 
 MARK = "t"
 BYTES = 40
+CHARS = 55  # One more than those bytes take.
 
 
 def digest(bucket: bytes, key: bytes, value: bytes | None) -> bytes:
@@ -28,7 +29,7 @@ def pack(identity: bytes, revision: int, seen: bytes) -> str:
 
 def unpack(token: str) -> tuple[bytes, int, bytes]:
     """Read the parts back. Raises InvalidToken."""
-    text = token[1:].replace("-", "+").replace("_", "/")
+    text = token[1 : CHARS + 1].replace("-", "+").replace("_", "/")
     try:
         data = a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
     except (Error, ValueError):

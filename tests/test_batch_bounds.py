@@ -8,37 +8,29 @@ import time
 
 import pytest
 
-from tests.processes import ROOT
+from kvcli.store import Store
+from tests.processes import MEASURE, ROOT
 
 MEBIBYTE = 1 << 20
 BATCH = [sys.executable, "-m", "kvcli", "batch"]
-
-
-# Runs a command and writes down its exit code and its peak memory. Between it and pytest, because the peak of a process
-# counts from its fork, when it is as large as who forked it.
-RUNNER = """
-import resource, subprocess, sys
-code = subprocess.call(sys.argv[2:], stderr=subprocess.DEVNULL)
-with open(sys.argv[1], "w") as file:
-    print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024, file=file)
-"""
 
 
 def feed(path: str, script: str, *options: str) -> tuple[int, bytes, int, float]:
     """Pipe what a line of shell prints into a batch; give exit code, answers, peak memory in MiB, seconds."""
     start = time.monotonic()
     source = subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    command = [sys.executable, "-c", RUNNER, path + ".peak", *BATCH, *options, "-s", path]
-    with open(path + ".out", "w+b") as out:
-        subprocess.run(command, stdin=source.stdout, stdout=out, cwd=ROOT, check=True)
+    with open(path + ".out", "w+b") as out, open(path + ".peak", "w+b") as peak:
+        command = [sys.executable, "-c", MEASURE, str(peak.fileno()), *BATCH, *options, "-s", path]
+        streams = {"stdin": source.stdout, "stdout": out, "stderr": subprocess.DEVNULL, "pass_fds": [peak.fileno()]}
+        subprocess.run(command, cwd=ROOT, check=True, **streams)  # type: ignore[call-overload]
         assert source.stdout is not None
         source.stdout.close()
         source.wait()
         out.seek(0)
         answers = out.read()
     with open(path + ".peak", encoding="ascii") as file:
-        code, memory = map(int, file.read().split())
-    return code, answers, memory, time.monotonic() - start
+        code, memory, _ = map(int, file.read().split())
+    return code, answers, memory // 1024, time.monotonic() - start
 
 
 LONG = "head -c 1073741824 /dev/zero"
@@ -88,3 +80,37 @@ def test_large_values_take_the_memory_of_few(path: str) -> None:
     code, out, memory, _ = feed(path, f"cat {path}.in")
     assert (code, out.count(b"\n")) == (0, 120)
     assert memory < 256
+
+
+# Lines that once took minutes or gibibytes: their operation, and whether it is one.
+COSTLY = {
+    "name twice in an id of many": (
+        """printf '{"op":"get","key":"a","token":true,"id":{'; seq -f '"k%.0f":0,' 100000; printf '"z":1,"z":2}}'""",
+        65,
+    ),
+    "escapes": ("""printf '{"op":"set","key":"a","value":"'; yes '\\n' | head -20000000; printf '"}'""", 0),
+    "escapes in an id": ("""printf '{"op":"exists","key":"a","id":"'; yes '\\n' | head -20000000; printf '"}'""", 0),
+    "very many keys": ("""printf '{"op":"get_many","keys":["a"'; yes ',"k"' | head -8000000; printf ']}'""", 65),
+    "very many items": ("""printf '{"op":"set_many","items":[0'; yes ',0' | head -20000000; printf ']}'""", 65),
+    "very many lists": ("""printf '{"op":"get","key":"a","id":[0'; yes ',[]' | head -20000000; printf ']}'""", 65),
+    "long name of a field": ("""printf '{"op":"get","'; yes k | head -60000000; printf '":1}'""", 65),
+    "long name of a bucket": ("""printf '{"op":"get","key":"a","bucket":"'; yes k | head -60000000; printf '"}'""", 65),
+    "long cursor": ("""printf '{"op":"list","cursor":"'; yes k | head -60000000; printf '"}'""", 65),
+    "long prefix": ("""printf '{"op":"list","prefix":"'; yes k | head -60000000; printf '"}'""", 0),
+}
+
+
+@pytest.mark.parametrize("kind", COSTLY)
+def test_long_line_costs_a_few_times_its_length(path: str, kind: str) -> None:
+    """Whatever it is made of; and what is said of it is short."""
+    script, expected = COSTLY[kind]
+    Store(path).close()
+    code, out, memory, _ = feed(path, f"{{ {script}; }} | tr -d '\\n'; echo")
+    assert (code, len(out) < 4096 or "id" in kind) == (expected, True)
+    assert memory < 256
+
+
+def test_value_of_commas_is_no_crowd(path: str) -> None:
+    """What stands inside of a text counts as one, however it looks."""
+    script = """printf '{"op":"set","key":"a","value":"'; yes ',[{' | head -5000000 | tr -d '\\n'; echo '"}'"""
+    assert feed(path, script)[0] == 0

@@ -101,7 +101,7 @@ On a terminal everything beyond ASCII is escaped, and it is the same JSON all th
 """
 BATCH = """\
 The input of `batch` is one JSON object a line, or one JSON array of them; the output is an answer a line, in the same
-order. Blank lines, CRLF and a byte order mark are fine. A line may have 64 MiB, an element of an array 16 MiB.
+order. Blank lines, CRLF and a byte order mark are fine. A line may have 64 MiB, an element of an array 16 MiB, and an operation some 500,000 keys or 100,000 items.
 
   $ printf '%s\\n' '{"op":"incr","key":"n","id":7}' '{"op":"get","key":"m"}' | kvcli batch
   {"i":0,"id":7,"op":"incr","ok":true,"value":"1"}

@@ -22,6 +22,7 @@ STATE = b"state"
 STATE_BYTES = 33
 NO_IDENTITY = bytes(16)
 PAGE_BYTES_MAX = 1 << 20
+PREFIX_BYTES_MAX = 2048  # No key of LMDB of any kind is as long, so none starts with more.
 
 
 class Unopened(Exception):
@@ -42,6 +43,7 @@ class Span:
     @classmethod
     def starting(cls, prefix: bytes) -> Self:
         """Span the keys that start with `prefix`."""
+        prefix = prefix[:PREFIX_BYTES_MAX]
         stem = prefix.rstrip(b"\xff")  # Nothing comes after what starts with these alone.
         return cls(prefix, stem[:-1] + bytes([stem[-1] + 1]) if stem else None)
 

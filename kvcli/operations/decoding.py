@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from binascii import Error, a2b_base64
+from collections import Counter
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,24 +14,28 @@ from msgspec.structs import fields as fields_of
 
 from kvcli.errors import KvError, MalformedData
 from kvcli.operations import (
+    LIST_KEYS,
     TAGS,
     AnyOperation,
     Cas,
     DeleteMany,
     GetMany,
     Incr,
+    List,
     Malformed,
     Operation,
     SetMany,
 )
-from kvcli.operations.lines import ELEMENT_BYTES_MAX, LINE_BYTES_MAX, TOO_LONG, UNCLOSED, Block, is_utf8
+from kvcli.operations.lines import ELEMENT_BYTES_MAX, LINE_BYTES_MAX, TOKEN, TOO_LONG, UNCLOSED, Block, is_utf8
 
 decode = msgspec.json.Decoder(AnyOperation).decode
 decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-ESCAPED = re.compile(rb"\\.", re.DOTALL)
 TEXTS = {"key", "value", "new", "expect", "prefix", "keys"}
 HINT = "; one object a line: jq -c makes that of others"
 NAMES = ", ".join(TAGS.values())
+REASON_CHARS_MAX = 300
+LONG_BYTES = 1 << 20  # Of a line. A shorter one cannot hold so much that its objects take much memory.
+TOKENS_MAX = 1_000_000  # Texts, commas and brackets: some 500,000 keys, or 110,000 items, in one operation.
 FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -38,15 +43,26 @@ def decode_block(block: Block) -> list[Operation | Malformed]:
     """Decode all lines of a block, blank ones left out."""
     lines = block.lines if all(block.lines) else [line for line in block.lines if line]
     try:
-        found: list[Operation | Malformed] = [decode(line) for line in lines]
+        found: list[Operation | Malformed] = [] if holds_too_much(lines) else [decode(line) for line in lines]
     except FAILURES:
         found = []
     if found and _is_plain(block):
         quotes = sum([line.count(b'"') for line in lines])
         if quotes == sum([QUOTES[type(each)] for each in found]) or quotes == sum(map(_quotes, found)):
             return found
+    del found
     numbered = enumerate(block.lines, block.number)  # One by one, then, to say which.
     return [decode_line(line, f"{block.unit} {at}") for at, line in numbered if line and not line.isspace()]
+
+
+def holds_too_much(lines: list[bytes]) -> bool:
+    """Tell whether a line is made of so many parts that to decode them would take many times the memory of the line."""
+    for line in lines:
+        if len(line) > LONG_BYTES and sum(map(line.count, (b",", b"[", b"{"))) > TOKENS_MAX // 4:
+            tokens = TOKEN.finditer(line)  # What stands in texts is no part.
+            if next(islice(tokens, TOKENS_MAX, None), None) is not None:
+                return True
+    return False
 
 
 def _is_plain(block: Block) -> bool:
@@ -61,21 +77,30 @@ def decode_line(line: bytes, place: str) -> Operation | Malformed:
     try:
         if line is TOO_LONG or line is UNCLOSED:
             raise MalformedData(_unreadable(line, place))
+        if holds_too_much([line]):
+            raise MalformedData("too many keys or items for one operation: use several")
         line.decode()
-        try:
-            operation: Operation = decode(line)
-        except msgspec.ValidationError:  # It may be a form of it with base64.
+        operation = _plain(line)
+        if operation is None:  # It may be a form of it with base64.
             fields = _fields(line)
             operation = _convert(fields)
         if operation.id is not UNSET:
             msgspec.json.decode(operation.id)  # It is given back, so it must be JSON to its last escape.
-        if _quotes(operation) != _bare(line).count(b'"'):
+        if _quotes(operation) != count_quotes(line):
             fields = fields or _fields(line)
             _check_names(line)
     except FAILURES as error:
         return _malformed(f"{place}: {_reason(error, line)}", fields)
     except KvError as error:
         return _malformed(f"{place}: {error}", fields)
+    return operation
+
+
+def _plain(line: bytes) -> Operation | None:
+    try:
+        operation: Operation = decode(line)
+    except msgspec.ValidationError:
+        return None
     return operation
 
 
@@ -93,6 +118,8 @@ def _reason(error: Exception, line: bytes) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} of a text is no UTF-8; bytes go into fields that end in _b64"
     text = str(error)
+    if len(text) > REASON_CHARS_MAX:
+        text = f"{text[:REASON_CHARS_MAX]}..."  # It names a field, which may be as long as the line.
     if isinstance(error, msgspec.ValidationError):
         return f"{text}; op is one of {NAMES}" if "$.op" in text else text
     if "truncated" in text and b"\\ud" in line.lower():
@@ -150,14 +177,17 @@ def _check_names(line: bytes) -> None:
     def check(pairs: list[tuple[str, object]]) -> None:
         names = [name for name, _ in pairs]
         if len(names) != len(set(names)):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise MalformedData(f"`{twice}` is there twice")
+            [(twice, _)] = Counter(names).most_common(1)
+            raise MalformedData(f"`{twice[:REASON_CHARS_MAX]}` is there twice")
 
     json.loads(line, object_pairs_hook=check, parse_int=str, parse_float=str)
 
 
-def _bare(line: bytes) -> bytes:
-    return ESCAPED.sub(b"", line) if b"\\" in line else line
+def count_quotes(text: bytes) -> int:
+    """Count the quotation marks that begin or end a text, and so are not escaped."""
+    if b"\\" in text:
+        text = text.replace(rb"\\", b"").replace(rb"\"", b"")  # Pairs first: the second of one escapes nothing.
+    return text.count(b'"')
 
 
 # How many quotation marks an operation has in which no field stands twice, without those that only some have. To count
@@ -176,7 +206,7 @@ def _quotes(operation: Any) -> int:
     if operation.bucket is not None:
         count += 4
     if operation.id is not UNSET:
-        count += 2 + _bare(bytes(operation.id)).count(b'"')
+        count += 2 + count_quotes(bytes(operation.id))
     if isinstance(operation, SetMany):
         return count + 8 * len(operation.items)
     if isinstance(operation, GetMany | DeleteMany):
@@ -184,6 +214,10 @@ def _quotes(operation: Any) -> int:
     if isinstance(operation, Cas):
         return count + sum(
             2 if each is None else 4 for each in (operation.expect, operation.token) if each is not UNSET
+        )
+    if isinstance(operation, List):
+        return (
+            count + 4 * bool(operation.prefix) + 4 * (operation.cursor is not None) + 2 * (operation.limit != LIST_KEYS)
         )
     if isinstance(operation, Incr) and operation.delta != 1:
         return count + (4 if isinstance(operation.delta, str) else 2)

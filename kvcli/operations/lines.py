@@ -44,6 +44,8 @@ class Block:
             self._lines = self.text.split(b"\n")
             if not self._lines[-1]:
                 del self._lines[-1]
+            if len(self._lines) == 1:
+                self.text = b""  # A long line is not to be in memory twice.
         return self._lines
 
 
@@ -63,9 +65,11 @@ def blocks(handle: int, *, arrays: bool = False) -> Iterator[Block]:
             cut = _Elements() if arrays and start.lstrip()[:1] == b"[" else _Lines()
             piece = start  # noqa: PLW2901 - of the text, to which a byte order mark does not belong
         content = cut.feed(piece)
-        if content or paused:
-            yield Block(cut.unit, number, content, paused=paused, read=read)
+        block = Block(cut.unit, number, content, paused=paused, read=read)
         number += content.count(b"\n") if isinstance(content, bytes) else len(content)
+        if content or paused:
+            del content, piece  # Whoever takes the block may let go of it.
+            yield block
     if rest := start if cut is None else cut.end():
         yield Block("line" if cut is None else cut.unit, number, rest, paused=True, read=read)
 
