@@ -9,6 +9,9 @@ from kvcli.errors import MalformedData, NoSuchStore
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
+
+CONFIG_BYTES_MAX = 1 << 15  # tomllib takes time by the square of how deep a name is.
 
 
 class Location:
@@ -72,14 +75,31 @@ def _checked(store: str) -> str:
     return store
 
 
-def _configured(config: str, profile: str | None, setting: str) -> str | None:
+def _settings(config: str) -> dict[str, Any]:
+    """Read the config file. Raises OSError, and ValueError also for what is none: a FIFO would be waited for."""
     import tomllib
+    from stat import S_ISREG
 
+    with open(config, "rb", opener=_at_once) as file:
+        if not S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("this is no file")
+        text = file.read(CONFIG_BYTES_MAX + 1)
+    if len(text) > CONFIG_BYTES_MAX:
+        raise ValueError(f"longer than {CONFIG_BYTES_MAX} bytes")
+    return tomllib.loads(text.decode())
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _configured(config: str, profile: str | None, setting: str) -> str | None:
     try:
-        with open(config, "rb") as file:
-            settings = tomllib.load(file)
+        settings = _settings(config)
     except FileNotFoundError as error:
         raise NoSuchStore(f"no profile {profile!r}: there is no {config}") from error
+    except RecursionError as error:
+        raise MalformedData(f"{config}: nested too deeply") from error
     except (OSError, ValueError) as error:
         raise MalformedData(f"{config}: {error}") from error
     name = profile or settings.get("profile")

@@ -240,3 +240,30 @@ def test_installed_script(path: str, name: str) -> None:
     assert (ran.returncode, ran.stdout) == (0, b"1\n")
     with open(script, encoding="utf-8") as file:
         assert "import re" not in file.read()
+
+
+BOMBS = {
+    "deep": "a = " + "[" * 10_000,
+    "deep table": "a = " + "{a=" * 5000,
+    "long name": "a." * 10_000 + "a = 1",
+    "huge": f'store = "{"a" * 1_000_000}"',
+    "long number": "a = " + "9" * 5000,
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_config_file_that_is_a_bomb_is_malformed(home: dict[str, str], kvcli: Run, kind: str) -> None:
+    """Exit 65 or, where it is only odd, an answer; at once, and never a bug."""
+    configure(home, BOMBS[kind])
+    ran = kvcli("get", "k", env=home, timeout=30)
+    assert (ran.returncode, ran.stderr.count(b"\n")) == ((1, 0) if kind == "long name" else (65, 1)), ran.stderr
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device"])
+def test_config_file_that_is_no_file_is_malformed(home: dict[str, str], kvcli: Run, kind: str) -> None:
+    """Nobody waits for a FIFO, or reads a device that has no end."""
+    configure(home, "")
+    config = os.path.join(home["XDG_CONFIG_HOME"], "kvcli", "config.toml")
+    os.remove(config)
+    {"fifo": os.mkfifo, "folder": os.mkdir, "device": lambda file: os.symlink("/dev/zero", file)}[kind](config)
+    assert kvcli("get", "k", env=home, timeout=30).returncode == 65
