@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from kvcli.formats import dump, ndjson, table
 from kvcli.store import Store
 from tests.conftest import Run, make_foreign
 from tests.processes import ROOT
+from tests.test_map import limited
 
 ODD = {
     b"plain": b"value",
@@ -280,3 +282,19 @@ def test_bad_key_in_a_full_chunk_is_told_by_its_number(path: str, kvcli: Run) ->
     assert ran.stderr.count(b"(30,000 records") == 1
     assert ran.stderr.count(b"records") == 1
     assert count(path) == 30_000
+
+
+@pytest.mark.parametrize("line", [b"VERSION=" + b"x" * 100_000, b"format=" + b"x" * 100_000])
+def test_header_that_is_long_is_told_shortly(kvcli: Run, line: bytes) -> None:
+    """What is wrong with it is said with a few of its characters."""
+    ran = kvcli("import", "--format", "dump", input=line + b"\n")
+    assert (ran.returncode, len(ran.stderr) < 300) == (65, True)
+
+
+def test_escapes_of_a_dump_take_little_memory(path: str, kvcli: Run) -> None:
+    """A value of which every byte is an escape takes a few times its length, and not an object for each of them."""
+    text = b"VERSION=3\nformat=print\nHEADER=END\n a\n " + rb"\41\\" * 1_000_000 + b"\nDATA=END\n"
+    scarce = limited(resource.RLIMIT_AS, 220 << 20)
+    ran = kvcli("import", "--format", "dump", input=text, preexec_fn=scarce)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert contents(path) == {b"a": b"A\\" * 1_000_000}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HEADER = "VERSION=3\nformat=bytevalue\n{database}type=btree\nmapsize={size}\nmaxreaders=126\nHEADER=END\n"
 END = b"DATA=END"
 SIZE_MIN = 10 << 20
+SHOWN_MAX = 40  # Of what is wrong.
 ESCAPE = re.compile(rb"\\(\\|[0-9a-fA-F]{2})?")
 UNKEPT = ("duplicates", "dupsort", "dupfixed", "integerkey", "integerdup", "reversekey", "reversedup")
 
@@ -76,11 +77,11 @@ class Lines:
     def _take_header(self, line: bytes) -> None:
         name, _, value = line.decode("utf-8", "surrogateescape").partition("=")
         if (name == "VERSION" and value != "3") or (name == "type" and value != "btree"):
-            raise MalformedData(f"{name} is {value}: mdb_dump writes another")
+            raise MalformedData(f"{name} is {value[:SHOWN_MAX]}: mdb_dump writes another")
         if name in UNKEPT and value == "1":
             raise MalformedData(f"the database has {name}: kvcli keeps one value for a key, in the order of bytes")
         if name == "format":
-            self._decode = {"bytevalue": unhexlify, "print": unescape}[value]
+            self._decode = {"bytevalue": unhexlify, "print": unescape}[value[:SHOWN_MAX]]
         if line == b"HEADER=END":
             self._take = self._take_data
         elif not value:
@@ -106,10 +107,13 @@ class Lines:
 
 def unescape(written: bytes) -> bytes:
     """Read the text of mdb_dump -p, as mdb_load does."""
-
-    def byte(match: re.Match[bytes]) -> bytes:
+    if b"\\" not in written:
+        return written
+    data, at = bytearray(), 0
+    for match in ESCAPE.finditer(written):  # Not by ESCAPE.sub, which keeps every part as an object of its own.
+        data += written[at : match.start()]
+        at = match.end()
         if match[1] is None:  # Older ones print a backslash as it is, so that nobody knows what follows it.
             raise MalformedData("a backslash that escapes nothing: dump again without -p")
-        return b"\\" if match[1] == b"\\" else unhexlify(match[1])
-
-    return ESCAPE.sub(byte, written)
+        data += match[1] if match[1] == b"\\" else unhexlify(match[1])
+    return bytes(data + written[at:])
