@@ -159,3 +159,12 @@ def test_map_grows_under_reading_threads(path: str) -> None:
     make_small(path, 0)
     work = 'bucket.set("big", bytes(1_000_000)); print(len(bucket.get("big")))'
     assert beside_readers(path, work) == b"1000000\n"
+
+
+def test_output_to_a_full_disk_leaves_nothing(small_disk: str, filled: str, kvcli: Run) -> None:
+    """A value that does not fit on the disk is exit 69, and no part of it stays; a file that was there keeps its name."""
+    subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/filler", "bs=64k"], capture_output=True)
+    kvcli("set", "big", "-", "-s", filled, input=bytes(2 * MEGABYTE))
+    assert kvcli("get", "big", "--output", os.path.join(small_disk, "out"), "-s", filled).returncode == 69
+    assert os.listdir(small_disk) == ["filler"]
+    assert kvcli("get", "k1", "--output", os.path.join(small_disk, "filler"), "-s", filled).returncode == 0

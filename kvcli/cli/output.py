@@ -89,8 +89,7 @@ class Output:
 
     def _show_record(self, record: Record) -> int:
         if record.output is not None and record.plain is not None:
-            with open(record.output, "wb") as file:
-                file.write(record.plain)
+            write_file(record.output, record.plain)
         if self.json:
             from kvcli.cli.encoding import json_line
 
@@ -276,3 +275,17 @@ def _cell(value: object) -> bytes:
     if value is None:
         return b"-"
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+
+def write_file(name: str, content: bytes) -> None:
+    """Write a file, as > of a shell does; but where that fails, nothing is left of one that was made for it."""
+    is_there = os.path.lexists(name)
+    with open(name, "wb", buffering=0) as file:
+        rest = memoryview(content)
+        try:
+            while rest:
+                rest = rest[file.write(rest) :]
+        except BaseException:
+            if not is_there:
+                os.unlink(name)
+            raise
