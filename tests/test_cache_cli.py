@@ -508,3 +508,14 @@ def test_very_long_command_line_still_replays(kvcli: Run) -> None:
     assert kvcli(*words).returncode == 0
     time.sleep(0.05)
     assert kvcli(*words).returncode == 0
+
+
+@pytest.mark.parametrize("limit", [9, 12, 15])
+@pytest.mark.parametrize("words", [("get-or-set", "k"), ("run",)], ids=" ".join)
+def test_few_descriptors_fail_no_command(path: str, words: tuple[str, ...], limit: int) -> None:
+    """Where a process may open so few files that cache and command do not both get theirs, the command runs."""
+    Store(path).close()
+    script = f'ulimit -n {limit}; exec "$@"'
+    command = ["sh", "-c", script, "sh", sys.executable, "-m", "kvcli", "cache", *words, "-s", path, "--", "echo", "hi"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n") < 2) == (0, b"hi\n", True), done.stderr

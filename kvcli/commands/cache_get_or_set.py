@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import chain
 
 from kvcli.cache import Occupied
 from kvcli.commands import Record, Replay
-from kvcli.errors import CommandFailed, InvalidArgument, KvError
+from kvcli.errors import CommandFailed, HandleConsumed, InvalidArgument, KvError
 from kvcli.store import key_bytes
 from kvcli.units import milliseconds
 
@@ -63,7 +64,7 @@ def _run(
             elif not code:
                 fill(context, vacancy, b"".join([piece for _, piece in pieces]), ttl_ms)
 
-    tap = Tap(start_or_drop(words, vacancy, stdout=PIPE), room, keep)
+    tap = Tap(start_or_drop(context, words, vacancy, stdout=PIPE), room, keep)
     pieces, taken = tap.pieces(), []
     for piece in pieces:
         taken.append(piece)
@@ -87,22 +88,31 @@ def explain(context: Context, command: str, code: int) -> None:
 
 
 def start_or_drop(
-    words: list[str], vacancy: Vacancy | None, stdout: int, stderr: int | None = None
+    context: Context, words: list[str], vacancy: Vacancy | None, stdout: int, stderr: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start the command that is to fill a vacancy; where that fails, the next one may try."""
+    """Start the command that is to fill a vacancy; where that fails, the next one may try.
+
+    Where there are too few descriptors for the cache and the command, the cache gives up its own.
+    """
     from kvcli.commands.child import start
 
     try:
         return start(words, stdout=stdout, stderr=stderr)
-    except CommandFailed:
+    except CommandFailed as error:
         if vacancy is not None:
             vacancy.drop()
-        raise
+        if getattr(error.__cause__, "errno", None) not in {errno.EMFILE, errno.ENFILE}:
+            raise
+        context.close()
+        context.warn("not cached: too many files are open: raise ulimit -n")
+        return start(words, stdout=stdout, stderr=stderr)
 
 
 def fill(context: Context, vacancy: Vacancy, value: bytes, ttl_ms: int | None) -> None:
     """Fill a vacancy; what is wrong with the cache is told, and no more than that."""
     try:
         vacancy.fill(value, ttl_ms)
+    except HandleConsumed:
+        pass  # It was dropped when the command was started, and that was told.
     except KvError as error:
         context.warn(f"not cached: {error}")

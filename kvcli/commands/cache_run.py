@@ -157,7 +157,7 @@ class Memo:
 
         replay = Replay(iter(()))
         replay.is_awaited = True
-        tap = Tap(start_or_drop(self.words, vacancy, stdout=PIPE, stderr=PIPE), room, keep)
+        tap = Tap(start_or_drop(context, self.words, vacancy, stdout=PIPE, stderr=PIPE), room, keep)
         replay.pieces = tap.passing(replay, tap.pieces())
         return replay
 
