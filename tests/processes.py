@@ -118,10 +118,10 @@ def kill(child: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def mounted(folder: str, options: str) -> Iterator[str]:
+def mounted(folder: str, options: str, kind: str = "tmpfs", device: str = "tmpfs") -> Iterator[str]:
     """Have a file system of its own in a folder for a while; skips where this user may not mount."""
     os.mkdir(folder, 0o700)
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", kind, "-o", options, device, folder], capture_output=True).returncode:
         pytest.skip("this user may not mount a file system")
     try:
         yield folder

@@ -24,6 +24,8 @@ CAMPAIGNS = {
     "backup": Rounds(8, 1, 70),
     "files": Rounds(16, 2, 3000),
     "bombs": Rounds(24, 4, 190),
+    "full": Rounds(3, 2, 70),
+    "hang": Rounds(8, 1, 160),
     "hostile": Rounds(1500, 200, 100_000),
     "incr": Rounds(400, 100, 20_000),
     "io": Rounds(24, 8, 3000),

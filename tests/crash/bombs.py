@@ -176,7 +176,10 @@ def of_words(chance: random.Random, name: str, size: float, _home: str) -> Bomb:
     """Say a word of a hundred thousand characters."""
     word: Word = WORDS[name]
     long = chance.choice("k9/.-=") * int(max(size, 0.5) * chance.randrange(60_000, 120_000))
-    words = [each.replace("LONG", word.start + (word.char * len(long) if word.char else long)) for each in word.words]
+    words = [
+        each.replace("LONG", word.start + (word.char * (len(long) // len(word.char)) if word.char else long))
+        for each in word.words
+    ]
     return Bomb(name, tuple(words), word.codes, anything=word.anything)
 
 
