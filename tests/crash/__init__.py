@@ -24,6 +24,7 @@ CAMPAIGNS = {
     "backup": Rounds(8, 1, 70),
     "files": Rounds(16, 2, 3000),
     "bombs": Rounds(24, 4, 190),
+    "clock": Rounds(5, 1, 60),
     "full": Rounds(3, 2, 70),
     "hang": Rounds(8, 1, 160),
     "hostile": Rounds(1500, 200, 100_000),
