@@ -31,6 +31,18 @@ def test_time_out_is_busy_and_writes_nothing(path: str, kvcli: Run) -> None:
     assert kvcli("get", "k").stdout == b"1"
 
 
+def test_time_out_is_as_long_as_was_said(path: str) -> None:
+    """Busy comes when the time is up, and not two seconds later."""
+    with Store(path, lock_timeout=0.3) as store:
+        holder = hold_lock(path)
+        begun = time.monotonic()
+        with pytest.raises(Busy):
+            store.open("default").set("k", b"1")
+        took = time.monotonic() - begun
+        release(holder)
+    assert 0.3 <= took < 1.8
+
+
 def test_readers_do_not_wait(path: str, kvcli: Run) -> None:
     """While another process holds the lock, everything can be read."""
     kvcli("set", "k", "1")

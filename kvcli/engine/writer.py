@@ -65,6 +65,7 @@ class Call:
         elif self.done.acquire(timeout=lock_timeout if meanwhile is None else 0):
             return
         if self.claim():
+            self.ended = True  # Nobody will do the job any more, so there is nothing to wait for.
             raise Busy(f"another process is writing; its lock was not free within {lock_timeout:g} s: try again")
         self.done.acquire()
 
