@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvcli.errors import InvalidArgument
-from kvcli.repl.line import lines, parse, quoted
+from kvcli.repl.line import Line, lines, parse, quoted
 
 text = st.text(st.characters(codec="utf-8") | st.sampled_from("'\"\\{}[]|># \n\t\x1b\x9b\u202e\u200b\ufe0f"))
 keys = st.binary(min_size=1, max_size=20).map(lambda raw: raw.decode("utf-8", "surrogateescape")) | text
@@ -55,6 +55,16 @@ def test_what_is_open_goes_on(typed: str) -> None:
     assert not parse(typed).is_complete
     with pytest.raises(InvalidArgument, match="not closed"):
         parse(typed).texts()
+
+
+def test_line_that_goes_on_ends_at_a_blank_one() -> None:
+    """A backslash at the end asks for one more line, and a blank one is one: what follows is the next command."""
+    assert [line.texts() for line in lines("set a b\\\n\nget a\n")] == [["set", "a", "b"], ["get", "a"]]
+    line = Line()
+    line.feed("set a b\\\n")
+    assert not line.is_complete
+    line.feed("\n")
+    assert line.texts() == ["set", "a", "b"]
 
 
 @pytest.mark.parametrize("escape", ["\\q", "\\x1", "\\xzz", "\\x+1", "\\u12", "\\u{}", "\\u{110000}", "\\u{d800}"])

@@ -74,6 +74,8 @@ class Line:
         """Read on, up to the newline that ends the line, or the end of the text."""
         while at < len(text) and (self._quote or self._brackets or text[at] != "\n"):
             at = self._step(text, at)
+        if at < len(text):
+            self._continues = False  # By a blank line.
         self._end_word(at)
         self.end = at
 
