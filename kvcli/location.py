@@ -102,6 +102,8 @@ def _configured(config: str, profile: str | None, setting: str) -> str | None:
         raise MalformedData(f"{config}: nested too deeply") from error
     except (OSError, ValueError) as error:
         raise MalformedData(f"{config}: {error}") from error
+    except RecursionError as error:
+        raise MalformedData(f"{config}: nested too deeply") from error
     name = profile or settings.get("profile")
     profiles = settings.get("profiles", {})
     if not isinstance(profiles, dict) or not isinstance(name, str | None):

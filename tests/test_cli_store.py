@@ -75,7 +75,7 @@ def test_relative_path_in_the_config_file(path: str, home: dict[str, str], kvcli
     assert kvcli("get", "k", env=home).stdout == b"1"
 
 
-@pytest.mark.parametrize("text", ["store = ", "store = 5", "\xff"])
+@pytest.mark.parametrize("text", ["store = ", "store = 5", "\xff", "store = " + "[" * 5000])
 def test_broken_config_file_is_malformed_data(home: dict[str, str], kvcli: Run, text: str) -> None:
     """A config file that cannot be read is exit 65, and its name is told."""
     configure(home, text)
