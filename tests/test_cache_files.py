@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from kvcli.cache import Cache
+from kvcli.cache import Cache, name_of
 from kvcli.engine import open_shelf, register
+from kvcli.engine.entries import DEADLINE, ORDER
 from kvcli.errors import AccessDenied, Busy, KvError
 from kvcli.store import Store
 from tests.conftest import Run
@@ -142,6 +143,31 @@ def test_damage_while_open_is_noticed_by_the_next_write(path: str, cache: Cache)
     scribble(os.path.join(folder(path), "data.mdb"))
     cache.set("l", b"w")
     assert (cache.get("k"), cache.get("l")) == (None, b"w")
+
+
+ROWS = {
+    "an entry": (name_of("k"), b"short"),
+    "a deadline": (DEADLINE + bytes(1), name_of("k")),
+    "a deadline of nothing": (DEADLINE + bytes(16), name_of("gone")),
+    "a place without a name": (ORDER + bytes(8), b""),
+    "a place behind the last one": (ORDER + b"\xff" * 8, bytes(8) + name_of("k")),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_row_that_is_none_is_damage(path: str, row: str) -> None:
+    """A row that kvcli cannot have written is damage like any other: nothing fails, and nothing goes on for ever."""
+    told: list[str] = []
+    with Store(path), again(path, told) as cache:
+        cache.set("k", b"v", 600_000)
+        cache.shelf._write(lambda txn, _: txn.put(*ROWS[row]))
+        cache.get("k")
+        cache.stats()
+        cache.purge()
+        cache.set("l", b"w")
+        cache.delete("k")
+        assert (cache.get("k"), cache.get("l")) == (None, b"w")
+    assert told == [f"the cache in {os.path.join(path, 'cache')} was damaged, and starts anew"]
 
 
 @pytest.mark.parametrize("name", ["lock.mdb", "claims"])

@@ -14,7 +14,11 @@ an entry older than its TTL by either clock is gone. (Time namespaces differ in 
 from __future__ import annotations
 
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - struct's own name says nothing
 from time import CLOCK_BOOTTIME, clock_gettime, time
+
+from kvcli.engine import KEY_BYTES_MAX
+from kvcli.errors import DamagedStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +46,17 @@ class Clock:
         return clock_gettime(CLOCK_BOOTTIME)
 
 
+def unpacked(row: Struct, raw: bytes) -> tuple[int, ...]:
+    """Read the start of a row. Raises DamagedStore for one that is too short to be a row of ours."""
+    try:
+        return row.unpack_from(raw)
+    except StructError as error:
+        raise DamagedStore("a row of the cache is cut short") from error
+
+
 def live(raw: bytes, clock: Clock) -> bytes | None:
     """Give the value of an entry; None once its time is up."""
-    deadline, stored, ttl, _ = unpack(raw)
+    deadline, stored, ttl, _ = unpacked(HEADER, raw)
     if ttl and not (0 <= clock.boot() * 1000 - stored < ttl and clock.wall() * 1000 < deadline):
         return None
     return raw[HEADER_BYTES:]
@@ -52,7 +64,7 @@ def live(raw: bytes, clock: Clock) -> bytes | None:
 
 def age(raw: bytes, clock: Clock) -> int:
     """Give how long ago, in milliseconds, an entry was stored."""
-    return max(int(clock.boot() * 1000) - int(HEADER.unpack_from(raw)[1]), 0)
+    return max(int(clock.boot() * 1000) - unpacked(HEADER, raw)[1], 0)
 
 
 def put(txn: lmdb.Transaction[bytes], name: bytes, value: bytes, ttl: int, clock: Clock) -> None:
@@ -63,7 +75,8 @@ def put(txn: lmdb.Transaction[bytes], name: bytes, value: bytes, ttl: int, clock
     if old is not None:
         _remove_order(txn, old)
     txn.put(DEADLINE + ROW.pack(deadline, number), name)
-    txn.put(ORDER + NUMBER.pack(number), NUMBER.pack(deadline) + name, append=True)
+    if not txn.put(ORDER + NUMBER.pack(number), NUMBER.pack(deadline) + name, append=True):
+        raise DamagedStore("a row of the cache stands behind the last one")
 
 
 def remove(txn: lmdb.Transaction[bytes], name: bytes) -> bytes | None:
@@ -74,14 +87,29 @@ def remove(txn: lmdb.Transaction[bytes], name: bytes) -> bytes | None:
     return old
 
 
+def _named(name: bytes) -> bytes:
+    """Give back what can be the name of an entry. Raises DamagedStore."""
+    if not 0 < len(name) <= KEY_BYTES_MAX:
+        raise DamagedStore("a row of the cache names no entry")
+    return name
+
+
+def _remove_known(txn: lmdb.Transaction[bytes], name: bytes) -> bytes:
+    """Remove an entry that another row names, and so must be there: else that row would stay, and be found for ever."""
+    old = remove(txn, _named(name))
+    if old is None:
+        raise DamagedStore("a row of the cache names an entry that is not there")
+    return old
+
+
 def purge(txn: lmdb.Transaction[bytes], count: int, clock: Clock) -> int:
     """Remove at most `count` expired entries, the first to expire first; give how many."""
     now = clock.boot() * 1000
     for purged in range(count):
         first = _first(txn, DEADLINE)
-        if first is None or ROW.unpack(first[0])[0] > now:
+        if first is None or unpacked(ROW, first[0])[0] > now:
             return purged
-        remove(txn, first[1])
+        _remove_known(txn, first[1])
     return count
 
 
@@ -89,7 +117,7 @@ def evict(txn: lmdb.Transaction[bytes], room: int, most: int) -> tuple[int, int]
     """Remove the entries that were stored first, at most so many, until they come to `room` bytes; give how many, and that."""
     evicted = size = 0
     while size < room and evicted < most and (first := _first(txn, ORDER)) is not None:
-        size += len(remove(txn, first[1][NUMBER.size :]) or b"") + BYTES_PER_ENTRY
+        size += len(_remove_known(txn, first[1][NUMBER.size :])) + BYTES_PER_ENTRY
         evicted += 1
     return evicted, size
 
@@ -108,7 +136,7 @@ def count(txn: lmdb.Transaction[bytes]) -> int:
 def oldest(txn: lmdb.Transaction[bytes], clock: Clock) -> int | None:
     """Give how long ago, in milliseconds, the oldest entry was stored."""
     first = _first(txn, ORDER)
-    raw = txn.get(first[1][NUMBER.size :]) if first is not None else None
+    raw = txn.get(_named(first[1][NUMBER.size :])) if first is not None else None
     return None if raw is None else age(raw, clock)
 
 
@@ -116,7 +144,7 @@ def next_expiry(txn: lmdb.Transaction[bytes], clock: Clock) -> int | None:
     """Give in how many milliseconds the next entry expires."""
     now = clock.boot() * 1000
     coming = _first(txn, DEADLINE, NUMBER.pack(int(now) + 1))
-    deadline = NEVER if coming is None else ROW.unpack(coming[0])[0]
+    deadline = NEVER if coming is None else unpacked(ROW, coming[0])[0]
     return None if deadline == NEVER else int(deadline - now)
 
 
@@ -129,6 +157,6 @@ def _first(txn: lmdb.Transaction[bytes], kind: bytes, low: bytes = b"") -> tuple
 
 
 def _remove_order(txn: lmdb.Transaction[bytes], old: bytes) -> None:
-    _, stored, ttl, number = HEADER.unpack_from(old)
-    txn.delete(DEADLINE + ROW.pack(stored + ttl if ttl else NEVER, number))
+    _, stored, ttl, number = unpacked(HEADER, old)
+    txn.delete(DEADLINE + ROW.pack(min(stored + ttl, NEVER) if ttl else NEVER, number))
     txn.delete(ORDER + NUMBER.pack(number))

@@ -86,7 +86,7 @@ class Shelf:
                 raw = generation.env.begin().get(name)  # Held by nobody, it ends at once; `with` costs a third more.
             except lmdb.Error:
                 pass  # The long way asks again, and knows what to do.
-        if raw is not None:
+        if raw is not None and len(raw) >= HEADER_BYTES:
             deadline, stored, ttl, _ = unpack(raw)
             if not ttl or (0 <= self._boot() * 1000 - stored < ttl and self._wall() * 1000 < deadline):
                 self._hits += 1
@@ -105,16 +105,25 @@ class Shelf:
 
     def peek(self, name: bytes) -> bytes | None:
         """Give the value of a live entry, uncounted."""
-        raw = self._read(lambda txn: txn.get(name))
-        return None if raw is None else live(raw, self._clock)
+
+        def work(txn: lmdb.Transaction[bytes]) -> bytes | None:
+            raw = txn.get(name)
+            return None if raw is None else live(raw, self._clock)
+
+        return self._read(work)
 
     def find_with_age(self, name: bytes, *, counted: bool = True) -> tuple[bytes, int] | None:
         """Give the value of a live entry, and how long ago, in milliseconds, it was stored."""
-        raw = self._read(lambda txn: txn.get(name))
-        value = None if raw is None else live(raw, self._clock)
-        self._hits += counted and value is not None
-        self._misses += counted and value is None
-        return None if raw is None or value is None else (value, age(raw, self._clock))
+
+        def work(txn: lmdb.Transaction[bytes]) -> tuple[bytes, int] | None:
+            raw = txn.get(name)
+            value = None if raw is None else live(raw, self._clock)
+            return None if raw is None or value is None else (value, age(raw, self._clock))
+
+        found = self._read(work)
+        self._hits += counted and found is not None
+        self._misses += counted and found is None
+        return found
 
     def stat(self) -> dict[str, int | None]:
         """Give figures by name: entries, bytes, what was counted, the age of the oldest, when the next expires."""
@@ -140,7 +149,7 @@ class Shelf:
             try:
                 with generation.env.begin() as txn:
                     answer = work(txn)
-            except (lmdb.Error, OSError) as error:
+            except (lmdb.Error, OSError, DamagedStore) as error:
                 self._line.give_up(generation, error)
             else:
                 if answer is not None or generation.is_current():
