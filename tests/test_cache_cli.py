@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from kvcli.cache import Cache
+from kvcli.commands.cache_run import name_of as recording_of
 from kvcli.engine.register import boot_folder
 from kvcli.store import Store
 from tests.conftest import Run
@@ -370,6 +372,17 @@ def test_full_disk_fails_no_command(kvcli: Run, tmp_path: os.PathLike[str]) -> N
         assert kvcli("cache", "set", "k", "v", "-s", store).returncode == 69
         done = kvcli("cache", "run", "-s", store, "--", "echo", "hi")
         assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (0, b"hi\n", 1)
+
+
+def test_recording_that_is_none_is_made_again(kvcli: Run, path: str, note: str) -> None:
+    """What is cut short is not replayed: the command runs, and what it prints is recorded in its place."""
+    with Store(path) as store, Cache(store) as cache:
+        for value in (b"", b"\0\1\0\0\0\5out"):
+            cache.shelf.put(recording_of(["cat", note], [], [], None, cwd=False), value, None)
+            with open(note, "w") as file:
+                file.write("again")
+            ran = kvcli("cache", "run", "--", "cat", note)
+            assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"again", b"")
 
 
 def test_command_gets_what_the_shell_would_give(kvcli: Run, path: str) -> None:

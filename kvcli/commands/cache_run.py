@@ -15,7 +15,7 @@ from itertools import chain
 
 from kvcli.cache import Vacancy, Vacant
 from kvcli.commands import Replay
-from kvcli.commands.recording import exit_code_of, pieces_of, recorded
+from kvcli.commands.recording import exit_code_of, is_whole, pieces_of, recorded
 from kvcli.engine.entries import RECORDING
 from kvcli.errors import InvalidArgument, KvError, ReadOnly
 from kvcli.units import milliseconds
@@ -117,7 +117,7 @@ class Memo:
     def _find(self, cache: Cache, *, counted: bool = True) -> tuple[bytes, int] | None:
         """Give a recording that may be replayed, and its age."""
         found = cache.shelf.find_with_age(self._name, counted=counted)
-        if found is None or (self._ttl is not None and found[1] >= self._ttl):
+        if found is None or (self._ttl is not None and found[1] >= self._ttl) or not is_whole(found[0]):
             return None
         return None if self._discard and exit_code_of(found[0]) else found
 

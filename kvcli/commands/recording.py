@@ -21,6 +21,14 @@ def recorded(pieces: list[tuple[int, bytes]], exit_code: int) -> bytes:
     return b"".join(parts)
 
 
+def is_whole(value: bytes) -> bool:
+    """Tell whether this is a recording, to its last byte."""
+    at = 1
+    while at + 5 <= len(value):
+        at += 5 + int.from_bytes(value[at + 1 : at + 5], "big")
+    return at == len(value)
+
+
 def exit_code_of(value: bytes) -> int:
     """Give how the command ended."""
     return value[0]
