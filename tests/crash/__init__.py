@@ -27,6 +27,7 @@ CAMPAIGNS = {
     "clock": Rounds(5, 1, 60),
     "full": Rounds(3, 2, 70),
     "hang": Rounds(8, 1, 160),
+    "fuzz": Rounds(20_000, 3000, 1_000_000),  # Inputs.
     "hostile": Rounds(1500, 200, 100_000),
     "incr": Rounds(400, 100, 20_000),
     "io": Rounds(24, 8, 3000),
