@@ -33,8 +33,9 @@ def run(report: Report, name: str, seed: int, runs: int) -> None:
                 inputs.append(file.read())
     done = DONE.search(ran.stderr)
     report.seen["guided inputs"] += int(done[1]) if done is not None else 0
-    told = [line for line in ran.stderr.decode(errors="replace").splitlines() if "Error" in line]
-    report.check(done is not None and not inputs, f"{name}: {inputs}: {told}")
+    told = ran.stderr.decode(errors="replace").splitlines()
+    told = [line for line in told if "Error" in line] or told[-3:]
+    report.check(done is not None and not inputs, f"{name}: exit code {ran.returncode}, {inputs}: {told}")
 
 
 def main() -> None:
