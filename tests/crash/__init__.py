@@ -38,4 +38,5 @@ CAMPAIGNS = {
     "race": Rounds(20, 2, 100),
     "reader": Rounds(40, 5, 600),
     "model": Rounds(5, 8, 1000),  # Machines of each kind; 20,000 are for a night.
+    "mutants": Rounds(3, 2, 250),
 }

@@ -1,0 +1,170 @@
+"""Mutants: kvcli with one small thing wrong in it, each of which some test must notice.
+
+A copy of kvcli and its tests is broken, tested and mended. No library does this here: mutmut forks a process that has LMDB
+open, and leaves alone what is decorated; cosmic-ray breaks the checkout itself; neither takes a sample.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from queue import SimpleQueue
+
+from tests.crash.mutation import mutants
+from tests.crash.report import Report
+from tests.crash.survivors import EQUIVALENT
+from tests.processes import ROOT
+
+Mutant = tuple[str, str]  # A path, and the name of what is wrong there.
+
+KILLED, SURVIVED, ALWAYS = "killed", "survived", "judged by a test that always fails"
+WORKERS = os.cpu_count() or 1
+PYTEST = [sys.executable, "-m", "pytest", "-vvx", "-p", "no:cacheprovider", "--tb=no", "--color=no"]
+
+CONTRACT = ("contract/test_store.py", "contract/test_atomics.py", "contract/test_batch.py", "contract/test_paging.py")
+TOKENS, FOREIGN = ("contract/test_tokens.py",), ("test_foreign.py", "test_foreign_main.py")
+FILES = ("contract/test_store.py", "test_files.py", "test_readers.py", "test_lives.py", "test_map.py", "test_damage.py")
+CACHE = ("contract/test_cache.py", "test_cache_files.py", "test_cache_lives.py", "test_cache_rendezvous.py")
+COPIES = ("test_backup.py", "test_copies.py", "test_lives.py")
+# Which tests must notice: those that are about a module, the quick ones first. The first to fail ends the run.
+TESTS = {
+    "kvcli/atomics.py": ("contract/test_atomics.py", *TOKENS, "test_cli_keys.py"),
+    "kvcli/batch.py": ("contract/test_batch.py", "contract/test_store.py", "test_cli_keys.py"),
+    "kvcli/cache.py": (*CACHE, "test_async_cache.py"),
+    "kvcli/store.py": (*CONTRACT, "test_handles.py", "test_cli_store.py"),
+    "kvcli/engine/__init__.py": (*CONTRACT, "test_files.py", "test_cli_store.py", "contract/test_cache.py"),
+    "kvcli/engine/bookkeeping.py": COPIES,
+    "kvcli/engine/calm.py": ("test_interrupts.py",),
+    "kvcli/engine/changes.py": ("test_draft.py", *CONTRACT),
+    "kvcli/engine/claims.py": (*CACHE, "test_async_cache.py"),
+    "kvcli/engine/compaction.py": COPIES,
+    "kvcli/engine/connection.py": (*FILES, "test_handles.py", "test_threads.py"),
+    "kvcli/engine/copying.py": COPIES,
+    "kvcli/engine/creation.py": FILES,
+    "kvcli/engine/draft.py": ("test_draft.py", *CONTRACT, *TOKENS),
+    "kvcli/engine/entries.py": CACHE,
+    "kvcli/engine/environment.py": (*CONTRACT, "test_handles.py", *FOREIGN, *FILES, "test_gate.py"),
+    "kvcli/engine/files.py": (*FILES, *FOREIGN, *COPIES),
+    "kvcli/engine/gate.py": ("test_gate.py", "test_threads.py", "test_lives.py"),
+    "kvcli/engine/generation.py": CACHE,
+    "kvcli/engine/handle.py": CACHE,
+    "kvcli/engine/lives.py": CACHE,
+    "kvcli/engine/opening.py": (*FILES, *FOREIGN),
+    "kvcli/engine/queues.py": ("test_cache_rendezvous.py", "test_async_cache.py", "contract/test_cache.py"),
+    "kvcli/engine/readers.py": ("test_readers.py", "test_lives.py"),
+    "kvcli/engine/register.py": CACHE,
+    "kvcli/engine/revisions.py": ("contract/test_atomics.py", *TOKENS, "contract/test_store.py", *FOREIGN, *COPIES),
+    "kvcli/engine/shelf.py": CACHE,
+    "kvcli/engine/solitude.py": COPIES,
+    "kvcli/engine/succession.py": CACHE,
+    "kvcli/engine/tally.py": CACHE,
+    "kvcli/engine/transaction.py": (*CONTRACT, *TOKENS, "test_handles.py", *FOREIGN),
+    "kvcli/engine/translation.py": ("test_translation.py", "test_map.py", "test_damage.py"),
+    "kvcli/engine/update.py": (*CONTRACT, *TOKENS, *FOREIGN, "test_handles.py"),
+    "kvcli/engine/void.py": ("test_cli_store.py", "test_cli_keys.py", "test_draft.py"),
+    "kvcli/engine/writer.py": ("contract/test_store.py", "test_locks.py", "test_interrupts.py"),
+}
+BLIND = ("test_rows.py",)  # Tests that run nothing of kvcli.
+SECONDS_MAX = 120
+
+
+def campaign(seed: int, rounds: int, *, plant: bool = False) -> Report:
+    """Test so many mutants, which the seed chooses among all.
+
+    `plant` tests them with tests that look at nothing, and so each survives, which the campaign must tell.
+    """
+    report = Report()
+    chosen = sample(seed, rounds)
+    with ExitStack() as stack, ThreadPoolExecutor(WORKERS) as workers:
+        benches: SimpleQueue[Bench] = SimpleQueue()
+        for _ in range(WORKERS):
+            benches.put(Bench(stack.enter_context(tempfile.TemporaryDirectory())))
+
+        def judge(mutant: Mutant) -> str:
+            bench = benches.get()
+            try:
+                return bench.verdict(*mutant, BLIND if plant else TESTS[mutant[0]])
+            finally:
+                benches.put(bench)
+
+        for mutant, verdict in zip(chosen, workers.map(judge, chosen), strict=True):
+            name, survived = " ".join(mutant), verdict == SURVIVED
+            explained = survived and not plant and name in EQUIVALENT
+            report.seen[f"{verdict}, and changes nothing" if explained else verdict] += 1
+            report.check(not survived or explained, f"survived: {name}")
+            report.check(verdict != ALWAYS, f"fails without it, too: {name}")
+    return report
+
+
+def sample(seed: int, count: int) -> list[Mutant]:
+    """Choose mutants by what their names hash to: a change of the code changes the choice no further than itself."""
+    every = [(path, name) for path in TESTS for name in mutants(parsed(path))]
+    return sorted(every, key=lambda each: hashlib.blake2b(f"{seed} {each}".encode()).digest())[:count]
+
+
+def parsed(path: str) -> ast.Module:
+    """Read a module as it is."""
+    with open(f"{ROOT}/{path}", encoding="utf-8") as file:
+        return ast.parse(file.read())
+
+
+def source(path: str, name: str) -> str:
+    """Write a mutant down."""
+    tree = parsed(path)
+    return next(ast.unparse(tree) for each in mutants(tree) if each == name)
+
+
+class Bench:
+    """A copy of the project, to break one thing in it at a time."""
+
+    def __init__(self, folder: str) -> None:
+        """Copy what the tests need."""
+        self._folder = folder
+        for name in ("kvcli", "tests", "completions", "man"):
+            shutil.copytree(f"{ROOT}/{name}", f"{folder}/{name}", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md"):
+            shutil.copy(f"{ROOT}/{name}", folder)
+        self._changes = 0
+
+    def verdict(self, path: str, name: str, tests: tuple[str, ...]) -> str:
+        """Say what the tests make of a mutant; what one of them says against it must not hold without it, too."""
+        with open(f"{self._folder}/{path}", encoding="utf-8") as file:
+            right = file.read()
+        self._write(path, source(path, name))
+        code, last = self._run([f"tests/{test}" for test in tests])
+        self._write(path, right)
+        if code == 0:
+            return SURVIVED
+        return KILLED if last is None or self._run([last])[0] == 0 else ALWAYS
+
+    def _run(self, tests: list[str]) -> tuple[int | None, str | None]:
+        """Run tests until the first that fails, or does not end; give the exit code, and the last that began."""
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as told:
+            child = subprocess.Popen(
+                [*PYTEST, *tests], cwd=self._folder, start_new_session=True, stdout=told, stderr=told
+            )
+            try:
+                child.wait(SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)  # With whatever its tests have left running.
+            told.seek(0)
+            begun = [line.partition(" ")[0] for line in told if line.startswith("tests/") and "::" in line]
+            child.wait()
+            return child.returncode, begun[-1] if begun else None
+
+    def _write(self, path: str, text: str) -> None:
+        with open(f"{self._folder}/{path}", "w", encoding="utf-8") as file:
+            file.write(text)
+        self._changes += 1  # What Python has compiled it knows by the time of the change, in seconds.
+        os.utime(f"{self._folder}/{path}", (self._changes, self._changes))
