@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from kvcli.atomics import Cas, increment, set_if, swap
 from kvcli.batch import delete_many, set_many
-from kvcli.engine import Engine
+from kvcli.engine import KEY_BYTES_MAX, Engine
 from kvcli.engine.draft import Draft
 from kvcli.engine.transaction import Span
 from kvcli.engine.update import Update
 from kvcli.errors import CasFailed, Conflict, InvalidArgument, NotAnInteger
 from kvcli.store import Bucket, Store
+from tests.conftest import make_foreign
 
 BUSY_SECONDS = 10.0
 
@@ -54,6 +55,16 @@ def test_plan_is_seen_by_itself_alone(real: Bucket) -> None:
     assert real.list_keys().keys == ["a", "b", "c"]
     assert plan.commit() == 3
     assert [real.get(key) for key in ("a", "b", "c", "new")] == [None, b"42", b"3", b"x"]
+
+
+def test_plan_takes_the_keys_that_its_store_takes(path: str) -> None:
+    """A store in a format with longer keys takes them in a plan, too."""
+    make_foreign(path, lib_version=1)
+    with Store(path, adopt=True) as store:
+        plan = Plan(store)
+        assert plan.store.key_bytes_max == store.key_bytes_max > KEY_BYTES_MAX
+        plan.bucket.set("k" * store.key_bytes_max, b"1")
+        assert plan.commit() == 1
 
 
 def test_commit_is_one_transaction(real: Bucket) -> None:

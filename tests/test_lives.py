@@ -137,3 +137,17 @@ def test_store_opened_twice_by_other_names_is_one(path: str, tmp_path: os.PathLi
         assert two.open("default").get("k") == b"1"
     with pytest.raises(Other):
         one.open("default")
+
+
+def test_reader_that_stays_is_told_by_how_far_it_is_behind(path: str) -> None:
+    """The figures of a store say by how many revisions the oldest snapshot lies behind; nobody's is none."""
+    with Store(path) as store:
+        bucket = store.open("default")
+        bucket.set("k", b"0")
+        assert store.stat()["readers_behind"] == 0
+        reader = take_slots(path, 1)
+        assert store.stat()["readers_behind"] == 0
+        for number in range(3):
+            bucket.set("k", b"%d" % number)
+        assert store.stat()["readers_behind"] == 3
+        kill(reader)

@@ -186,18 +186,17 @@ class Layer(Update):
 
     def put(self, bucket: bytes, key: bytes, value: bytes) -> None:
         """See Update.put."""
-        check_value(bucket, value)
-        if not isinstance(value, bytes):
-            raise TypeError(f"a value is bytes, not {type(value).__name__}")
+        _check_value(bucket, value)
         self._change(bucket, key, value)
 
     def put_many(self, bucket: bytes, pairs: Iterable[tuple[bytes, bytes]], check: Callable[[bytes], object]) -> None:
         """See Update.put_many."""
         pairs = list(pairs)
-        for key, _ in pairs:
-            check(key)
         for key, value in pairs:
-            self.put(bucket, key, value)
+            check(key)
+            _check_value(bucket, value)
+        for key, value in pairs:
+            self._change(bucket, key, value)
 
     def delete(self, bucket: bytes, key: bytes) -> bool:
         """See Update.delete."""
@@ -262,6 +261,12 @@ class Layer(Update):
     def _look(self, bucket: bytes, keys: list[bytes], room: int | None) -> list[bytes | None]:
         below = self._below
         return below.look(bucket, keys, room) if isinstance(below, Layer) else below.get_many(bucket, keys, room)
+
+
+def _check_value(bucket: bytes, value: bytes) -> None:
+    check_value(bucket, value)
+    if not isinstance(value, bytes):  # Where there is no lmdb that would say so.
+        raise TypeError(f"a value is bytes, not {type(value).__name__}")
 
 
 def _is_there(value: bytes | None) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kvcli.batch import delete_many, delete_span, get_many, set_many
 from kvcli.engine.transaction import Span
+from kvcli.engine.update import Update
 from kvcli.errors import InvalidKey
 from kvcli.store import Bucket, Store
 
@@ -33,6 +34,27 @@ def test_set_many_with_a_bad_key_sets_nothing(bucket: Bucket, bad: str, place: i
     with pytest.raises(InvalidKey, match="key"):
         set_many(bucket, [*pairs, (bad, b""), ("z", b"")])
     assert bucket.list_keys().keys == []
+
+
+@pytest.mark.parametrize("bad", [None, "text"])
+def test_set_many_with_a_bad_value_sets_nothing(bucket: Bucket, bad: object) -> None:
+    """A value that is not bytes leaves the bucket as it was."""
+    for count in (1, 1000):
+        with pytest.raises(TypeError):
+            set_many(bucket, [(f"{number}", b"") for number in range(count)] + [("z", bad)])  # type: ignore[list-item]
+        assert bucket.list_keys().keys == []
+
+
+def test_put_many_with_a_bad_value_puts_nothing_into_a_transaction_that_goes_on(bucket: Bucket) -> None:
+    """What failed in the middle of a transaction left nothing for its commit."""
+
+    def work(update: Update) -> None:
+        with pytest.raises(TypeError):
+            update.put_many(bucket.name, [(b"a", b"1"), (b"b", None)], bucket.check)  # type: ignore[list-item]
+        update.put(bucket.name, b"c", b"3")
+
+    bucket.store.write(work)
+    assert bucket.list_keys().keys == ["c"]
 
 
 def test_set_many_of_very_many(bucket: Bucket) -> None:
