@@ -240,3 +240,20 @@ def test_increment_reaches_both_ends(bucket: Bucket) -> None:
     assert increment(bucket, "up", S64_MAX) == S64_MAX
     assert increment(bucket, "down", S64_MIN) == S64_MIN
     assert increment(bucket, "down", S64_MAX) == -1
+
+
+@pytest.mark.parametrize("delta", ["1", 1.0, None])
+def test_delta_is_an_integer(bucket: Bucket, delta: object) -> None:
+    """Anything else is an error of the caller's, and the value stays."""
+    bucket.set("n", b"5")
+    with pytest.raises(TypeError, match="delta is an int"):
+        increment(bucket, "n", delta)  # type: ignore[arg-type]
+    assert bucket.get("n") == b"5"
+
+
+def test_handle_is_released_by_a_context(bucket: Bucket) -> None:
+    """As the bindings' resources are; it holds nothing, so it is good afterwards as well."""
+    with Cas.new(bucket, "k") as cas:
+        assert cas.current() is None
+    swap(cas, b"1")
+    assert bucket.get("k") == b"1"

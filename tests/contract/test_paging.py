@@ -132,3 +132,14 @@ def test_pages_of_buckets_are_separate(store: Store) -> None:
     store.open("b").set("only", b"")
     page = store.open("b").list_keys()
     assert (page.keys, page.cursor) == (["only"], None)
+
+
+def test_page_shows_what_it_is(bucket: Bucket) -> None:
+    """Two pages with the same content are equal, and a page can be read in a session."""
+    fill(bucket, 2)
+    page = bucket.list_keys()
+    assert repr(page) == "KeyResponse(keys=['000000', '000001'], cursor=None)"
+    assert page == bucket.list_keys()
+    bucket.set("a", b"")
+    assert page != bucket.list_keys()
+    assert page != ["000000", "000001"]

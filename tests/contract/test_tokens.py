@@ -212,3 +212,11 @@ def test_increment_counts_on_from_a_decimal_that_was_set(bucket: Bucket) -> None
     bucket.set("k", b"10")
     assert increment(bucket, "k", 5) == 15
     assert bucket.get("k") == b"15"
+
+
+def test_handle_of_a_token_gives_the_value_that_is_there(bucket: Bucket) -> None:
+    """A token holds no value, only what tells whether it is the same: `current` looks."""
+    bucket.set("k", b"1")
+    cas = Cas.from_token(bucket, "k", Cas.new(bucket, "k").token())
+    assert (cas.current(), cas.sees(b"1"), cas.sees(b"2"), cas.sees(None)) == (b"1", True, False, False)
+    assert cas.token() == Cas.new(bucket, "k").token()
