@@ -19,24 +19,17 @@ from collections.abc import Callable
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TESTS = (
     *("contract", "test_draft.py", "test_handles.py", "test_lives.py", "test_locks.py", "test_map.py", "test_files.py"),
+    *("test_foreign.py", "test_foreign_main.py", "test_gate.py", "test_readers.py", "test_threads.py", "test_void.py"),
+    *("test_copies.py", "test_backup.py", "test_translation.py", "test_interrupts.py", "test_cli_store.py"),
     *(
-        "test_damage.py",
-        "test_foreign.py",
-        "test_foreign_main.py",
-        "test_gate.py",
-        "test_readers.py",
-        "test_threads.py",
+        "test_cache_lives.py",
+        "test_cache_files.py",
+        "test_cache_rendezvous.py",
+        "test_batch.py",
+        "test_batch_review.py",
     ),
-    *(
-        "test_processes.py",
-        "test_faults.py",
-        "test_copies.py",
-        "test_backup.py",
-        "test_translation.py",
-        "test_watch.py",
-    ),
-    *("test_cache_lives.py", "test_cache_files.py", "test_cache_rendezvous.py", "test_cache_cli.py"),
-    *("test_async_cache.py", "test_interrupts.py", "test_cli_store.py", "test_exit_codes.py"),
+    *("test_engine_faults.py", "test_file_faults.py", "test_cache_faults.py", "test_claim_faults.py"),
+    *("test_copy_faults.py", "test_exit_codes.py"),
 )
 # They look at the system calls of a process, of which coverage makes some.
 OTHERS = ("test_backup.py::test_backup_is_on_disk_before_it_has_its_name",)

@@ -31,17 +31,27 @@ KILLED, SURVIVED, NOT_JUDGED = "killed", "survived", "not judged"
 MUTE_MAX = 5  # A machine that is too busy for so many of them is no judge.
 WORKERS = os.cpu_count() or 1
 PYTEST = [sys.executable, "-m", "pytest", "-vvx", "-p", "no:cacheprovider", "--tb=no", "--color=no"]
-# Those that take long, because they wait for chance to find something.
-PYTEST += [
-    "-k",
-    "not (processes or callers or busy or swarm or caps or killed or others or threads or page_of_no_kind)",
-]
+# Those that take long, since they wait for chance to find something.
+SLOW = (
+    "fork_beside",
+    "many_processes",
+    "many_callers",
+    "while_others_write",
+    "swarm",
+    "one_and_a_half",
+    "page_of_no_kind",
+)
+PYTEST += ["-k", f"not ({' or '.join(SLOW)} or threads_and_processes or processes_that_open)"]
 
 CONTRACT = tuple(f"contract/test_{name}.py" for name in ("store", "atomics", "batch", "paging", "spans"))
 TOKENS, FOREIGN = ("contract/test_tokens.py",), ("test_foreign.py", "test_foreign_main.py")
-FILES = ("contract/test_store.py", "test_files.py", "test_readers.py", "test_lives.py", "test_map.py", "test_damage.py")
-CACHE = ("contract/test_cache.py", "test_cache_files.py", "test_cache_lives.py", "test_cache_rendezvous.py")
-COPIES = ("test_backup.py", "test_copies.py", "test_lives.py")
+FAULTS = ("test_engine_faults.py", "test_file_faults.py")
+FILES = ("contract/test_store.py", *FAULTS, "test_files.py", "test_readers.py", "test_lives.py", "test_map.py")
+CACHE = (
+    *("contract/test_cache.py", "test_cache_faults.py", "test_claim_faults.py"),
+    *("test_cache_files.py", "test_cache_lives.py", "test_cache_rendezvous.py"),
+)
+COPIES = ("test_copy_faults.py", "test_backup.py", "test_copies.py", "test_lives.py")
 # Which tests must notice: those that are about a module, the quick ones first. The first to fail ends the run.
 TESTS = {
     "kvcli/atomics.py": ("contract/test_atomics.py", *TOKENS, "test_cli_keys.py"),
@@ -59,14 +69,19 @@ TESTS = {
     "kvcli/engine/creation.py": FILES,
     "kvcli/engine/draft.py": ("test_draft.py", *CONTRACT, *TOKENS),
     "kvcli/engine/entries.py": CACHE,
-    "kvcli/engine/environment.py": (*CONTRACT, "test_handles.py", *FOREIGN, *FILES, "test_gate.py"),
+    "kvcli/engine/environment.py": (*CONTRACT, *FAULTS, "test_handles.py", *FOREIGN, *FILES[3:], "test_gate.py"),
     "kvcli/engine/files.py": (*FILES, *FOREIGN, *COPIES),
     "kvcli/engine/gate.py": ("test_gate.py", "test_threads.py", "test_lives.py"),
     "kvcli/engine/generation.py": CACHE,
     "kvcli/engine/handle.py": CACHE,
     "kvcli/engine/lives.py": CACHE,
     "kvcli/engine/opening.py": (*FILES, *FOREIGN),
-    "kvcli/engine/queues.py": ("test_cache_rendezvous.py", "test_async_cache.py", "contract/test_cache.py"),
+    "kvcli/engine/queues.py": (
+        "test_claim_faults.py",
+        "contract/test_cache.py",
+        "test_cache_rendezvous.py",
+        "test_async_cache.py",
+    ),
     "kvcli/engine/readers.py": ("test_readers.py", "test_lives.py"),
     "kvcli/engine/register.py": CACHE,
     "kvcli/engine/revisions.py": ("contract/test_atomics.py", *TOKENS, "contract/test_store.py", *FOREIGN, *COPIES),
@@ -75,10 +90,10 @@ TESTS = {
     "kvcli/engine/succession.py": CACHE,
     "kvcli/engine/tally.py": CACHE,
     "kvcli/engine/transaction.py": (*CONTRACT, *TOKENS, "test_handles.py", *FOREIGN),
-    "kvcli/engine/translation.py": ("test_translation.py", "test_map.py", "test_damage.py"),
+    "kvcli/engine/translation.py": ("test_translation.py", *FAULTS, "test_map.py", "test_damage.py"),
     "kvcli/engine/update.py": (*CONTRACT, *TOKENS, *FOREIGN, "test_handles.py"),
-    "kvcli/engine/void.py": ("test_cli_store.py", "test_cli_keys.py", "test_draft.py"),
-    "kvcli/engine/writer.py": ("contract/test_store.py", "test_locks.py", "test_interrupts.py"),
+    "kvcli/engine/void.py": ("test_void.py", "test_cli_store.py"),
+    "kvcli/engine/writer.py": ("contract/test_store.py", *FAULTS, "test_locks.py", "test_interrupts.py"),
 }
 BLIND = ("test_rows.py",)  # Tests that run nothing of kvcli.
 SILENT_SECONDS_MAX = 60
