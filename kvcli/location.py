@@ -98,8 +98,6 @@ def _configured(config: str, profile: str | None, setting: str) -> str | None:
         settings = _settings(config)
     except FileNotFoundError as error:
         raise NoSuchStore(f"no profile {profile!r}: there is no {config}") from error
-    except RecursionError as error:
-        raise MalformedData(f"{config}: nested too deeply") from error
     except (OSError, ValueError) as error:
         raise MalformedData(f"{config}: {error}") from error
     except RecursionError as error:

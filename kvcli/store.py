@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-PAGE_KEYS = 1000
-DEFAULT = "default"
+PAGE_KEYS, DEFAULT = 1000, "default"
 BUCKET_BYTES_MAX = 2048  # LMDB of any kind takes shorter names only; kvcli makes still shorter ones.
 
 
@@ -284,10 +283,8 @@ def bucket_name(identifier: str) -> bytes:
         name = identifier.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise InvalidBucketName("the bucket name holds a lone surrogate, which is no UTF-8") from error
-    if b"\0" in name:
-        raise InvalidBucketName("the bucket name holds a NUL byte")
-    if len(name) > BUCKET_BYTES_MAX:
-        raise InvalidBucketName(f"the bucket name has {len(name)} bytes, which no bucket's has")
+    if b"\0" in name or len(name) > BUCKET_BYTES_MAX:
+        raise InvalidBucketName("the bucket name holds a NUL byte, or more bytes than any bucket's")
     if name == b"__kvcli__":
         raise InvalidBucketName("the bucket __kvcli__ is kvcli's own")
     return name

@@ -22,21 +22,21 @@ class Rounds(NamedTuple):
 
 CAMPAIGNS = {
     "backup": Rounds(8, 1, 70),
-    "files": Rounds(16, 2, 3000),
     "bombs": Rounds(24, 4, 190),
     "clock": Rounds(5, 1, 60),
+    "files": Rounds(16, 2, 3000),
     "full": Rounds(3, 2, 70),
-    "hang": Rounds(8, 1, 160),
     "fuzz": Rounds(20_000, 3000, 1_000_000),  # Inputs.
+    "hang": Rounds(8, 1, 160),
     "hostile": Rounds(1500, 200, 100_000),
     "incr": Rounds(400, 100, 20_000),
     "io": Rounds(24, 8, 3000),
     "kill": Rounds(11, 5, 1_000),
     "kill-filler": Rounds(8, 2, 100),
     "lin": Rounds(1, 1, 80),
+    "model": Rounds(5, 8, 1000),  # Machines of each kind; 20,000 are for a night.
+    "mutants": Rounds(3, 2, 250),
     "power": Rounds(100, 30, 3000),
     "race": Rounds(20, 2, 100),
     "reader": Rounds(40, 5, 600),
-    "model": Rounds(5, 8, 1000),  # Machines of each kind; 20,000 are for a night.
-    "mutants": Rounds(3, 2, 250),
 }
