@@ -5,6 +5,7 @@ The limits are those of a machine that starts kvcli in a sixth of a second; on a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -42,7 +43,7 @@ def campaign(seed: int, rounds: int, *, plant: bool = False) -> Report:
     """
     chance = random.Random(seed)
     report = Report()
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, heard():
         room = Room(report, chance, home, DEAF if plant else KVCLI)
         for _, (kind, name) in zip(range(rounds), shuffled(chance, only_waits=plant), strict=False):
             getattr(room, kind)(name)
@@ -97,7 +98,7 @@ class Room:
         wait, number = WAITS[name], self._chance.choice(list(SIGNALS))
         with wait.prepare(self._home, self._env):
             child = self._start(name, wait, "60")
-            if not settled(child, WATCHDOG_SECONDS * self._slower):
+            if settled(child, WATCHDOG_SECONDS * self._slower) is None:
                 self._note(f"{name}: it ended with {child.poll()} instead of waiting, or worked on", holds=False)
                 end_group(child)
                 return
@@ -127,15 +128,17 @@ class Room:
         with wait.prepare(self._home, self._env):
             begun = time.monotonic()
             child = self._start(name, wait, str(seconds))
+            rested = settled(child, WATCHDOG_SECONDS * self._slower) or time.monotonic()
             wait_at_most(child, (WATCHDOG_SECONDS + seconds) * self._slower)
-            took, code = time.monotonic() - begun, child.poll()
+            ended, code = time.monotonic(), child.poll()
             end_group(child)
         self._report.seen["time-outs"] += 1
-        in_time = self._in_time(took, lambda slower: seconds + (LATE_SECONDS + 3 * START_SECONDS) * slower)
-        self._note(
-            f"{name}: after {took:.1f} s, with {seconds} s for the lock, it had ended with {code}",
-            holds=code == wait.busy and seconds <= took and in_time,
+        is_early = ended - begun < seconds
+        in_time = self._in_time(ended - rested, lambda slower: seconds + LATE_SECONDS * slower)
+        told = (
+            f"{name}: having waited for {ended - rested:.1f} s, with {seconds} s for the lock, it had ended with {code}"
         )
+        self._note(told, holds=code == wait.busy and in_time and not is_early)
 
     def quick(self, name: str) -> None:
         """Run a command that needs to wait for nothing."""
@@ -175,6 +178,19 @@ class Room:
         self._report.check(holds, told)
 
 
+@contextlib.contextmanager
+def heard() -> Iterator[None]:
+    """Let those that are started hear signals, also where this process, by nohup or in the background, ignores them."""
+    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def wait_at_most(child: subprocess.Popen[bytes], seconds: float) -> None:
     """Wait for the end of a process, but not for ever."""
     end = time.monotonic() + seconds
@@ -182,15 +198,17 @@ def wait_at_most(child: subprocess.Popen[bytes], seconds: float) -> None:
         time.sleep(0.005)
 
 
-def settled(child: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait until a process has begun and sleeps; false where it ends before, or does not come to rest."""
+def settled(child: subprocess.Popen[bytes], seconds: float) -> float | None:
+    """Wait until a process has begun and sleeps, and give since when; None where it ends before, or does not come to rest."""
     quiet, before, end = 0, -1, time.monotonic() + seconds
+    since = time.monotonic()
     while child.poll() is None and quiet < LOOKS and time.monotonic() < end:
-        time.sleep(LOOK_SECONDS)
         used, is_asleep = state(child.pid)
         quiet = quiet + 1 if is_asleep and used == before and used > 0 else 0
+        since = since if quiet else time.monotonic()
         before = used
-    return quiet == LOOKS
+        time.sleep(LOOK_SECONDS)
+    return since if quiet == LOOKS else None
 
 
 def state(process: int) -> tuple[int, bool]:

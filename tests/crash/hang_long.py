@@ -134,9 +134,31 @@ def shell(home: str, env: dict[str, str], chance: random.Random, slower: float) 
     return "" if took < 1.0 * slower else f"it ended after {took:.1f} s"
 
 
+def history(home: str, env: dict[str, str], chance: random.Random, slower: float) -> str:
+    """A REPL whose history is a FIFO, a folder or a device does without one."""
+    del slower
+    with Store(env["KVCLI_STORE"]) as opened:
+        opened.open("default").set("k", b"there")
+    folder = os.path.join(home, ".local", "state", "kvcli")
+    os.makedirs(folder)
+    file = os.path.join(folder, "history")
+    chance.choice([os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/full", path)])(file)
+    terminal = Terminal(*KVCLI, "repl", env={**env, "HOME": home})
+    try:
+        terminal.until(">")
+        terminal.press("get k --json\n")
+        terminal.until('"value":"there"')
+    except AssertionError as error:
+        return f"no answer: {str(error)[-300:]}"
+    finally:
+        terminal.close()
+    return ""
+
+
 LONG: dict[str, Callable[[str, dict[str, str], random.Random, float], str]] = {
     "idle REPL and watch": idle,
     "store that vanishes": vanishing,
     "prompt of the REPL": prompt,
     "kv": shell,
+    "history that is no file": history,
 }

@@ -66,7 +66,8 @@ def cache_locked(home: str, env: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def filling(_home: str, env: dict[str, str]) -> Iterator[None]:
-    """Have a filler that is stuck."""
+    """Have a filler that is stuck, of an entry that is not there."""
+    subprocess.run([*KVCLI, "cache", "delete", "stuck"], env=env, check=True, cwd=ROOT)
     filler = subprocess.Popen(
         [*KVCLI, "cache", "get-or-set", "stuck", "--", "sh", "-c", "echo; echo >&2; exec sleep 600"],
         env=env,
@@ -203,7 +204,6 @@ QUICK: dict[str, Quick] = {
     "FIFO as lock.mdb, set": Quick(("set", "k", "1"), (66, 74, 77), fifo("store/lock.mdb")),
     "FIFO as a store": Quick(("get", "k", "-s", "HOME/fifo"), (66, 74, 77), fifo("fifo")),
     "FIFO as the config file": Quick(("get", "k", "-p", "x"), (0, 65), fifo(".config/kvcli/config.toml")),
-    "FIFO as the history": Quick(("repl",), (0,), fifo(".local/state/kvcli/history"), closed=True),
     "backup onto a FIFO": Quick(("backup", "HOME/fifo"), (2,), fifo("fifo")),
     "restore from a FIFO": Quick(("restore", "HOME/fifo", "--yes"), (66, 74, 77), fifo("fifo")),
     "check of a FIFO": Quick(("check", "-s", "HOME/fifo"), (66, 74, 77), fifo("fifo")),
