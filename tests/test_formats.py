@@ -202,6 +202,14 @@ def test_json_records_are_taken_by_a_field(path: str, kvcli: Run) -> None:
     assert contents(path) == {b"u1": b'{"x": 1}', b"7": b"null"}
 
 
+@pytest.mark.parametrize("words", [("--key", "id"), ("--key", "id", "--value", "n")], ids=" ".join)
+def test_json_record_that_is_no_text_is_malformed(path: str, kvcli: Run, words: tuple[str, ...]) -> None:
+    """Bytes that are no UTF-8 are no JSON, also where a record or a field of it is taken as it is written."""
+    ran = kvcli("import", *words, input=b'{"id":"a","n":[1]}\n{"id":"b","n":["\xe8"]}\n')
+    assert (ran.returncode, list(contents(path))) == (65, [b"a"])
+    assert b"line 2: byte 16 of a text is no UTF-8" in ran.stderr
+
+
 @pytest.mark.parametrize(
     "words", [("--format", "xml"), ("--value", "v"), ("--format", "dump", "--key", "k")], ids=" ".join
 )

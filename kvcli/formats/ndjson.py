@@ -71,11 +71,14 @@ def set_pair(operation: Any) -> Pair:
 def record_pair(line: bytes, place: str, key: str, value: str | None) -> Pair:
     """Take key and value out of a record. What is no text in JSON stays as it is written there."""
     try:
+        line.decode()  # What is not decoded but kept as it is written may be anything, to msgspec.
         fields = decode_fields(line)
         missing = [name for name in (key, value) if name is not None and name not in fields]
         if missing:
             raise MalformedData(f"no field {missing[0]!r}")
         return plain(fields[key]), line.strip() if value is None else plain(fields[value])
+    except UnicodeDecodeError as error:
+        raise MalformedData(f"{place}: byte {error.start} of a text is no UTF-8") from error
     except (msgspec.MsgspecError, ValueError, RecursionError, KvError) as error:
         raise MalformedData(f"{place}: {error}") from error
 
