@@ -28,7 +28,7 @@ from kvcli.cache import Cache
 from kvcli.engine.transaction import Span
 from kvcli.store import Store
 from tests.crash.report import Report
-from tests.crash.victims import CACHE_KEYS, KINDS, Changes, Known, State, Victim
+from tests.crash.victims import CACHE_KEYS, IMPORT_TRANSACTIONS, KINDS, Changes, Known, State, Victim
 from tests.processes import ROOT
 
 VERIFY_EVERY = 100
@@ -65,6 +65,7 @@ class Field:
         self._chance, self._report = chance, report
         self._store, self._temporary = os.path.join(folder, "store"), os.path.join(folder, "tmp")
         self._unfinished_max = 1 << 30
+        self._import_ends = {0}
         os.mkdir(self._temporary)
         with Store(self._store) as store:
             store.create("next")
@@ -79,7 +80,7 @@ class Field:
             return [f"ended with {code}: {complaint}"]
         answered = victim.answered(out, code)
         self._report.seen["killed" if code else "quicker than that"] += 1
-        self._report.seen["transactions acknowledged"] += answered
+        self._report.seen["changes acknowledged"] += answered
         with Store(self._store) as store:
             problems = self._write_next(store)
             if plant:
@@ -127,11 +128,15 @@ class Field:
             first = answered if transactions else 0
             before, now = self.known[bucket], look(store, bucket)
             done = reached(before, transactions, first, now)
-            self._report.seen["transactions in doubt and there"] += (done or first) - first
+            self._report.seen["changes in doubt and there"] += (done or first) - first
             self._report.seen["keys compared"] += len(now)
             self.known[bucket] = now
             if done is None:
                 problems.append(f"after {first} of {len(transactions)} transactions {bucket} has none of its states")
+            elif bucket == "imported":
+                self._import_ends.add(done)
+        if len(self._import_ends) > IMPORT_TRANSACTIONS + 1:
+            problems.append(f"imports were cut after {sorted(self._import_ends)} pairs")
         return problems
 
     def _do_rest(self, victim: Victim, words: list[str], source: tuple[bytes, ...]) -> list[str]:

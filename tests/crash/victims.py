@@ -15,7 +15,7 @@ Known = dict[str, State]  # By bucket; the cache is one as well.
 KEYS = 400
 BATCH_LINES = CHUNK_PAIRS + 5_000  # More than one transaction, also where kvcli decides on them.
 ATOMIC_LINES = 3_000
-IMPORTED = CHUNK_PAIRS + 10_000  # One transaction is full, and one is not.
+IMPORTED, IMPORT_TRANSACTIONS = CHUNK_PAIRS + 10_000, 2
 CACHED, FILLED = 4, 50  # Entries that are set, and that are filled.
 CACHE_KEYS = [f"c{at}" for at in range(CACHED)] + [f"g{at}" for at in range(FILLED)]
 CHUNKS = (100, 5_000, 1)  # Lines to a transaction; the last stands for as many as kvcli likes.
@@ -26,7 +26,7 @@ class Victim(NamedTuple):
 
     words: list[str]
     bucket: str
-    transactions: list[Changes]
+    transactions: list[Changes]  # One for each line, where kvcli decides how many are one.
     source: tuple[bytes, ...] = ()
     chunk: int = 1  # Lines of an answer to a transaction.
     is_repeatable: bool = False
@@ -63,10 +63,10 @@ def atomic(chance: random.Random, number: int, known: Known) -> Victim:
 
 
 def import_(_: random.Random, number: int, __: Known) -> Victim:
-    """Import in two transactions."""
-    changes: Changes = [(f"k{at}", b"%d" % number) for at in range(IMPORTED)]
+    """Import in two transactions, which end where kvcli likes, but always there: the length of the source is always the same."""
+    changes: Changes = [(f"k{at}", b"%06d" % number) for at in range(IMPORTED)]
     words = ["import", "--format", "ndjson", "-b", "imported", "--create", "-"]
-    return Victim(words, "imported", [changes[:CHUNK_PAIRS], changes[CHUNK_PAIRS:]], lines(changes))
+    return Victim(words, "imported", [[each] for each in changes], lines(changes))
 
 
 def incr(chance: random.Random, _: int, known: Known) -> Victim:
