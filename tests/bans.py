@@ -204,6 +204,7 @@ def removals(code: Modules) -> list[str]:
         ("kvcli.shell.folder", "os.rename(self.path, old)"),
         ("kvcli.shell.folder", "rmtree(old, ignore_errors=True)"),
         ("kvcli.shell.folder", "rmtree(self._new)"),
+        ("kvcli.cli.output", "os.unlink(name)"),  # Part of a file that `get --output` has just made.
         ("kvcli.commands.batch", "answers.truncate()"),  # A text in memory.
         # Those of a cache, which is thrown away whole.
         ("kvcli.engine.lives", "shutil.rmtree(fresh, ignore_errors=True)"),

@@ -51,6 +51,7 @@ def test_environment_files_are_not_read_while_open() -> None:
         *("kvcli.engine.copying", "kvcli.engine.solitude"),  # A new file; a lock file that nobody here has open.
         *("kvcli.engine.lives", "kvcli.engine.register"),
         "kvcli.commands.context",
+        "kvcli.location",  # The config file, which may be a FIFO.
         "kvcli.cli.entry",
         *("kvcli.shell.channel", "kvcli.shell.folder", "kvcli.shell.start"),  # Pipes, and nothing of a store.
         *("kvcli.commands.edit", "kvcli.repl.history"),  # Files that nobody else may read.
