@@ -120,7 +120,7 @@ def test_full_is_69(filled: Run) -> None:
     assert ran.returncode == 69
 
 
-@pytest.mark.parametrize("limit", [0, 5000, 8192, 13_824, 20_000])
+@pytest.mark.parametrize("limit", [0, 3584, 5000, 8192, 13_824, 20_000])
 def test_full_is_69_where_a_store_is_made(kvcli: Run, path: str, limit: int) -> None:
     """Wherever the limit cuts the file of a new store, also in the midst of a page, which LMDB calls an I/O error."""
     ran = kvcli("set", "k", "v", preexec_fn=lambda: no_larger(limit))
