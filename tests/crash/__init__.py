@@ -32,6 +32,8 @@ CAMPAIGNS = {
     "incr": Rounds(400, 100, 20_000),
     "io": Rounds(24, 8, 3000),
     "kill": Rounds(11, 5, 1_000),
+    "io": Rounds(24, 8, 1200),
+    "kill-batch": Rounds(4, 3, 100),
     "kill-filler": Rounds(8, 2, 100),
     "lin": Rounds(1, 1, 80),
     "model": Rounds(5, 8, 1000),  # Machines of each kind; 20,000 are for a night.

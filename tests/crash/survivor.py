@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from hashlib import blake2b
@@ -16,6 +17,10 @@ from tests.crash.state import State, difference, faults, read
 from tests.processes import ROOT, kill
 
 BACKUP = "backup.mdb"
+PROCESSOR_SECONDS, WAIT_SECONDS = (
+    3.0,
+    60,
+)  # A state takes a hundredth of that. Who turns in circles is ended by a signal.
 PROGRAM = "from tests.crash.survivor import serve; serve()"
 
 
@@ -36,7 +41,8 @@ class Survivor:
         if told:
             answer = json.loads(told)
             return {key: value.encode("latin-1") for key, value in answer["found"].items()}, answer["wrong"]
-        code = self._child.wait(60)
+        self._child.communicate(timeout=60)
+        code = self._child.returncode
         self._child = self._start()
         return {}, [f"it died of signal {-code}" if code < 0 else f"it ended with {code}"]
 
@@ -53,7 +59,10 @@ class Survivor:
 def serve() -> None:
     """Look into each folder that is named, until no more is."""
     for line in sys.stdin:
+        signal.setitimer(signal.ITIMER_PROF, PROCESSOR_SECONDS)
+        signal.alarm(WAIT_SECONDS)
         found, wrong = survive(line.rstrip("\n"))
+        signal.alarm(0)
         told = {"found": {key: value.decode("latin-1") for key, value in found.items()}, "wrong": wrong}
         print(json.dumps(told), flush=True)
 
