@@ -30,10 +30,8 @@ CAMPAIGNS = {
     "hang": Rounds(8, 1, 160),
     "hostile": Rounds(1500, 200, 100_000),
     "incr": Rounds(400, 100, 20_000),
-    "io": Rounds(24, 8, 3000),
-    "kill": Rounds(11, 5, 1_000),
     "io": Rounds(24, 8, 1200),
-    "kill-batch": Rounds(4, 3, 100),
+    "kill": Rounds(11, 5, 1_000),
     "kill-filler": Rounds(8, 2, 100),
     "lin": Rounds(1, 1, 80),
     "model": Rounds(5, 8, 1000),  # Machines of each kind; 20,000 are for a night.
