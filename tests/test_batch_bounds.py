@@ -110,6 +110,13 @@ def test_long_line_costs_a_few_times_its_length(path: str, kind: str) -> None:
     assert memory < 256
 
 
+@pytest.mark.parametrize("piece", ["[", ",1", '"",'])
+def test_crowded_element_is_refused_soon(path: str, piece: str) -> None:
+    """An element of an array that is made of very many parts is not read to its end, however long it is."""
+    code, out, memory, _ = feed(path, f"printf '[[1'; yes '{piece}' | head -c 40000000 | tr -d '\\n'")
+    assert (code, b"too many" in out, memory < 256) == (65, True, True)
+
+
 def test_value_of_commas_is_no_crowd(path: str) -> None:
     """What stands inside of a text counts as one, however it looks."""
     script = """printf '{"op":"set","key":"a","value":"'; yes ',[{' | head -5000000 | tr -d '\\n'; echo '"}'"""

@@ -26,16 +26,26 @@ from kvcli.operations import (
     Operation,
     SetMany,
 )
-from kvcli.operations.lines import ELEMENT_BYTES_MAX, LINE_BYTES_MAX, TOKEN, TOO_LONG, UNCLOSED, Block, is_utf8
+from kvcli.operations.lines import (
+    CROWDED,
+    ELEMENT_BYTES_MAX,
+    LINE_BYTES_MAX,
+    TOKEN,
+    TOKENS_MAX,
+    TOO_LONG,
+    UNCLOSED,
+    Block,
+    is_utf8,
+)
 
 decode = msgspec.json.Decoder(AnyOperation).decode
 decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 TEXTS = {"key", "value", "new", "expect", "prefix", "keys"}
 HINT = "; one object a line: jq -c makes that of others"
 NAMES = ", ".join(TAGS.values())
+TOO_MUCH = "too many keys or items for one operation: use several"
 REASON_CHARS_MAX = 300
 LONG_BYTES = 1 << 20  # Of a line. A shorter one cannot hold so much that its objects take much memory.
-TOKENS_MAX = 1_000_000  # Texts, commas and brackets: some 500,000 keys, or 110,000 items, in one operation.
 FAILURES = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
@@ -75,10 +85,10 @@ def decode_line(line: bytes, place: str) -> Operation | Malformed:
     """Decode one line; `place` is what to call it in an error."""
     fields: dict[str, Any] = {}
     try:
-        if line is TOO_LONG or line is UNCLOSED:
+        if line is TOO_LONG or line is UNCLOSED or line is CROWDED:
             raise MalformedData(_unreadable(line, place))
         if holds_too_much([line]):
-            raise MalformedData("too many keys or items for one operation: use several")
+            raise MalformedData(TOO_MUCH)
         line.decode()
         operation = _plain(line)
         if operation is None:  # It may be a form of it with base64.
@@ -107,6 +117,8 @@ def _plain(line: bytes) -> Operation | None:
 def _unreadable(line: bytes, place: str) -> str:
     if line is UNCLOSED:
         return "the input ends inside of the array"
+    if line is CROWDED:
+        return TOO_MUCH
     if place.startswith("element"):
         return f"longer than {ELEMENT_BYTES_MAX} bytes, so where the next one starts cannot be told: use lines"
     return f"longer than {LINE_BYTES_MAX} bytes"

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 18
 LINE_BYTES_MAX = 64 << 20
 ELEMENT_BYTES_MAX = 16 << 20
+TOKENS_MAX = 1_000_000  # Texts, commas and brackets of a line: some 500,000 keys, or 110,000 items, in one operation.
 TOO_LONG = b"too long"  # By identity: stands for a line of more than LINE_BYTES_MAX.
+CROWDED = b"crowded"  # By identity: stands for an element that is made of more than TOKENS_MAX.
 UNCLOSED = b"unclosed"  # By identity: stands for the end that the array does not have.
 ON_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")  # Inside of strings JSON has neither.
 BOM = b"\xef\xbb\xbf"
@@ -135,6 +137,7 @@ class _Elements:
         self._buffer = b""
         self._at = 0  # Where to look on: what stands before was looked at.
         self._depth = 0
+        self._tokens = 0  # Of this element.
         self._comma = False  # Stood in front of this element.
         self._inside = False  # Of a string that is not whole yet.
         self._over = False
@@ -147,9 +150,9 @@ class _Elements:
         elements: list[bytes] = []
         start = self._scan(elements)
         self._buffer, self._at = self._buffer[start:], max(self._at - start, 0)
-        if len(self._buffer) > ELEMENT_BYTES_MAX:
+        if len(self._buffer) > ELEMENT_BYTES_MAX or self._tokens > TOKENS_MAX:
+            elements.append(TOO_LONG if self._tokens <= TOKENS_MAX else CROWDED)
             self._buffer, self._over = b"", True  # Where the next one starts cannot be told any more.
-            elements.append(TOO_LONG)
         return elements
 
     def end(self) -> list[bytes]:
@@ -169,6 +172,7 @@ class _Elements:
             return start
         for token in TOKEN.finditer(self._buffer, self._at):
             self._at = token.end()
+            self._tokens += 1
             mark = token[0]
             if mark == b'"':
                 self._skip_string()
@@ -194,6 +198,7 @@ class _Elements:
             return start
         element = self._buffer[start : self._at - 1].translate(ON_ONE_LINE).strip()
         if element or mark == b"," or self._comma:
+            self._tokens = 0
             elements.append(element or mark)  # Beside a comma stands nothing, and that is no JSON.
         self._comma = mark == b","
         return self._at

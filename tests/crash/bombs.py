@@ -97,7 +97,8 @@ def throw(
     env = settings(home, **{"KVCLI_STORE": store, **bomb.env})
     ran = run(bomb.words, env, bomb.source, program=program, seconds=WATCHDOG_SECONDS)
     report.seen[f"bombs of {kind[0]}"] += 1
-    report.seen["bytes printed"] += ran.printed
+    for what, figure in (("MiB of memory", ran.mebibytes), ("seconds of a processor", int(ran.cpu))):
+        report.seen[f"{what} at most"] = max(report.seen[f"{what} at most"], figure)
     problems = list(judged(bomb, ran, {} if bomb.anything else contents(store)))
     report.check(not problems, f"{bomb.name}: {'; '.join(problems)}")
 
