@@ -115,6 +115,28 @@ def _outdated(*_: object, **__: object) -> None:
     raise Outdated
 
 
+def test_generation_that_goes_while_it_is_opened_is_no_error(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails then fails because it went: the next one is opened, or made."""
+    share, left = register._share, [1]
+
+    def going(place: str, *more: object) -> object:
+        if left:
+            left.pop()
+            shutil.rmtree(place)
+            raise OSError(errno.EIO, "gone")
+        return share(place, *more)  # type: ignore[arg-type]
+
+    Store(path).close()
+    with again(path) as first:
+        first.set("k", b"v")
+    monkeypatch.setattr(register, "_share", going)
+    with again(path) as cache:
+        assert cache.get("k") is None
+        assert not left
+        cache.set("k", b"w")
+        assert cache.get("k") == b"w"
+
+
 def test_failure_of_a_generation_that_is_outdated_is_none(cache: Cache) -> None:
     """Another thread closed it, and that is the error: nothing is thrown away."""
     line = cache.shelf._line

@@ -205,6 +205,22 @@ def test_lock_is_waited_for_no_longer_but_who_has_it_is(ours: Store) -> None:
     assert bucket.get("k") == b"slow"
 
 
+def test_interrupt_that_comes_with_the_answer_waits_for_nothing(ours: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write has happened, and Ctrl-C is heard at once."""
+    waited = writer.Call.wait
+
+    def wait(call: writer.Call, *more: object) -> None:
+        waited(call, *more)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer.Call, "wait", wait)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        ours.open("default").set("k", b"w")
+    assert time.monotonic() - begun < writer.INTERRUPTED_SECONDS_MAX
+    assert ours.open("default").get("k") == b"w"
+
+
 def test_no_thread_is_full(ours: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system gives no thread, a write says so, and what to raise."""
     ours.close()

@@ -10,4 +10,10 @@ EQUIVALENT = {
     ),
     "kvcli/engine/generation.py module: 0 -> 1 #2": "NOTHING stands for no folder: any pair that no folder has does",
     "kvcli/engine/generation.py Generation._allocate: 1 -> 2": "one page more is allocated than the file has, of 256 spare",
+    "kvcli/engine/generation.py Generation._allocate: need > self._allocated -> need >= self._allocated": (
+        "where it is just enough, the tally says so, and nothing is allocated"
+    ),
+    "kvcli/engine/writer.py Writer.__init__: self._wake.acquire() -> pass": (
+        "the thread looks once more for calls, finds those that are there or none, and sleeps"
+    ),
 }
