@@ -71,6 +71,22 @@ def test_end_of_a_file_on_a_full_disk_is_left_out(tmp_path: os.PathLike[str]) ->
     assert os.path.getsize(file) == 4096
 
 
+def test_file_that_became_a_link_or_a_pipe_is_not_read(path: str) -> None:
+    """Between the look and the opening somebody may have swapped it: no link is followed, and no pipe waited for."""
+    Store(path).close()
+    found, data = files.find(path), os.path.join(path, "data.mdb")
+    assert found is not None
+    os.rename(data, os.path.join(path, "other"))
+    os.symlink("other", data)
+    for look in (lambda: files.read_header(found), lambda: files.extend_file(data, 4096)):
+        with pytest.raises(OSError, match="symbolic links"):
+            look()
+    os.unlink(data)
+    os.mkfifo(data)
+    with pytest.raises(DamagedStore, match="is empty"):
+        files.read_header(found)
+
+
 def test_file_without_a_meta_page_gets_no_revision(tmp_path: os.PathLike[str]) -> None:
     """A copy that went wrong is damaged, and nothing is written to it."""
     file = os.path.join(tmp_path, "file")

@@ -39,4 +39,5 @@ CAMPAIGNS = {
     "power": Rounds(100, 30, 3000),
     "race": Rounds(20, 2, 100),
     "reader": Rounds(40, 5, 600),
+    "mutants": Rounds(1, 1, 250),
 }
