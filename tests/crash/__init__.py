@@ -35,9 +35,8 @@ CAMPAIGNS = {
     "kill-filler": Rounds(8, 2, 100),
     "lin": Rounds(1, 1, 80),
     "model": Rounds(5, 8, 1000),  # Machines of each kind; 20,000 are for a night.
-    "mutants": Rounds(3, 2, 250),
+    "mutants": Rounds(1, 1, 250),
     "power": Rounds(100, 30, 3000),
     "race": Rounds(20, 2, 100),
     "reader": Rounds(40, 5, 600),
-    "mutants": Rounds(1, 1, 250),
 }
