@@ -11,6 +11,7 @@ import pytest
 
 from kvcli.errors import EXIT_CODES
 from tests.console import played, transcript
+from tests.crash import CAMPAIGNS
 from tests.processes import ROOT
 from tests.terminal import repl
 
@@ -32,6 +33,13 @@ def test_tour_is_what_happens(shell_environment: dict[str, str]) -> None:
     """Every command of the tour, run in order in one shell, prints what the README shows."""
     blocks = transcript("".join(re.findall(r"```console\n(.*?)```", readme(), re.DOTALL)))
     assert played(blocks, shell_environment) == blocks
+
+
+def test_every_campaign_is_told_of() -> None:
+    """The table of campaigns has a row for each, and for nothing else."""
+    rows = re.search(r"<!-- campaigns -->\n(.*?)\n\n", readme(), re.DOTALL)
+    assert rows
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", rows[1], re.MULTILINE)) == set(CAMPAIGNS)
 
 
 def test_session_is_what_is_seen(path: str, tmp_path: os.PathLike[str]) -> None:
