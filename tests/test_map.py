@@ -57,6 +57,16 @@ def test_full_map_is_told_and_recovers(path: str, kvcli: Run) -> None:
     assert kvcli("set", "small", "1", preexec_fn=scarce).returncode == 0
 
 
+@pytest.mark.parametrize("kibibytes", range(36_000, 56_000, 2000))
+def test_set_that_has_failed_is_not_there(path: str, kvcli: Run, kibibytes: int) -> None:
+    """Where addresses are too few for some step of a write, its exit code still tells whether it was done."""
+    with Store(path) as store:
+        store.open("default").set("k", b"1")
+    value = bytes(300_000)
+    ran = kvcli("set", "k", "-", input=value, preexec_fn=limited(resource.RLIMIT_AS, kibibytes * 1024))
+    assert (ran.returncode, kvcli("get", "k").stdout) in {(0, value), (69, b"1")}, ran.stderr
+
+
 def test_growth_by_another_process_is_adopted(path: str) -> None:
     """A map that another program made larger is taken over, by readers and writers that had the store open."""
     make_foreign(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from _thread import RLock, allocate_lock, get_ident  # threading costs 2 ms at start-up and adds nothing here.
 
-from kvcli.errors import Busy
+from kvcli.errors import Busy, Full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ class Gate:
         from kvcli.engine.writer import Call, start_thread
 
         call = Call(lambda _: self._alone(work))
-        start_thread(call.run)
+        try:
+            start_thread(call.run)
+        except Full:
+            call.run()  # Here then: what was done already must not seem to have failed for want of a thread.
         call.done.acquire()
         if call.error is not None:
             raise call.error
