@@ -85,7 +85,7 @@ class Round:
         self._where.fill(self._store)
         self._where.is_full = True
         for name in self._chance.sample(list(ACTS), ACTS_WHILE_FULL):
-            self._do(name, {0} if name in UNFAILING else {0, FULL})
+            self._do(name, {0} if name in UNFAILING else {0, FULL, *self._where.in_use.get(name, ())})
         if self._where.is_read:
             self._read()
         self._where.free()

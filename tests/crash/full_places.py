@@ -7,7 +7,8 @@ import errno
 import os
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from tests.crash.command import KVCLI
 from tests.processes import mounted, release, take_slots
@@ -21,6 +22,7 @@ class Place:
 
     kind = "folder"
     is_full = False
+    in_use: Mapping[str, tuple[int, ...]] = MappingProxyType({})  # What others keep from being done: its exit code.
     is_read = True  # What is in the store can be read while it is full.
 
     def __init__(self, folder: str, chance: random.Random) -> None:
@@ -128,6 +130,7 @@ class Readers(Place):
     """Every slot of the table of readers is taken."""
 
     kind = "table of readers"
+    in_use = MappingProxyType({"compact": (75,)})
     is_read = False
 
     def fill(self, store: str) -> None:
