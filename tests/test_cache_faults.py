@@ -137,6 +137,17 @@ def test_generation_that_goes_while_it_is_opened_is_no_error(path: str, monkeypa
         assert cache.get("k") == b"w"
 
 
+def test_outdated_generation_is_shared_no_more(path: str, cache: Cache) -> None:
+    """Who notices first opens it anew, though another thread has not noticed yet; then both see the same."""
+    with again(path) as other:
+        assert other.get("k") == b"v"
+        generation = cache.shelf._line.generation
+        assert generation is not None
+        generation.outdated = True
+        cache.set("k", b"w")
+        assert (cache.get("k"), other.get("k")) == (b"w", b"w")
+
+
 def test_failure_of_a_generation_that_is_outdated_is_none(cache: Cache) -> None:
     """Another thread closed it, and that is the error: nothing is thrown away."""
     line = cache.shelf._line

@@ -11,7 +11,7 @@ import pytest
 from kvcli.cache import Cache, Occupied, Vacancy, Vacant
 from kvcli.engine import queues
 from kvcli.engine.claims import RANKS, Claim, place_of
-from kvcli.errors import Busy, Full, InputOutput, KvError
+from kvcli.errors import Busy, Full, InputOutput, KvError, NoSuchStore
 from kvcli.store import Store
 from tests.processes import run
 from tests.test_cache_faults import refuse
@@ -74,7 +74,7 @@ def test_claims_that_cannot_be_opened_are_told(path: str) -> None:
     Store(path).close()
     os.makedirs(os.path.join(path, "cache", "claims"))
     os.chmod(os.path.join(path, "cache"), 0o700)
-    with Store(path) as store, Cache(store) as cache, pytest.raises(KvError, match="cache"):
+    with Store(path) as store, Cache(store) as cache, pytest.raises(NoSuchStore, match="cache: this is a folder"):
         cache.get_or_set("k")
 
 

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from kvcli.engine import gate as gates
+from kvcli.engine.calm import calm
 from kvcli.engine.gate import Gate
 from kvcli.errors import Busy
 
@@ -103,3 +104,17 @@ def test_nobody_enters_while_it_is_quiet() -> None:
         assert thread.is_alive()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_calm_is_over_when_it_is_left() -> None:
+    """Sections lie in one another, end with an error too, and belong to their thread; then Ctrl-C is heard again."""
+    with calm, pytest.raises(ZeroDivisionError), calm:
+        assert calm.depth == 2
+        1 // 0  # noqa: B018 - the error
+    assert calm.depth == 0
+    with calm:
+        seen: list[int] = []
+        other = threading.Thread(target=lambda: seen.append(calm.depth))
+        other.start()
+        other.join()
+        assert (calm.depth, seen) == (1, [0])

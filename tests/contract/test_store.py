@@ -163,6 +163,17 @@ def test_unknown_bucket_is_no_such_store_with_a_hint(store: Store) -> None:
 
 
 @pytest.mark.committed
+@pytest.mark.committed
+def test_hint_at_the_buckets_there_are_stays_short(store: Store) -> None:
+    """Where no name is near, the message names the first eight, and says how to make one."""
+    for number in range(20):
+        store.create(f"{number:02}")
+    with pytest.raises(NoSuchStore) as caught:
+        store.open("nothing like it")
+    listed = ", ".join(f"{number:02}" for number in range(8))
+    assert str(caught.value) == f"no bucket 'nothing like it' (there are: {listed}): kvcli bucket create makes one"
+
+
 def test_create_twice_is_fine(store: Store) -> None:
     """create tells whether the bucket is new."""
     assert store.create("b")

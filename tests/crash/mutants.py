@@ -60,7 +60,7 @@ TESTS = {
     "kvcli/store.py": (*CONTRACT, "test_handles.py", "test_cli_store.py"),
     "kvcli/engine/__init__.py": (*CONTRACT, "test_files.py", "test_cli_store.py", "contract/test_cache.py"),
     "kvcli/engine/bookkeeping.py": COPIES,
-    "kvcli/engine/calm.py": ("test_interrupts.py",),
+    "kvcli/engine/calm.py": ("test_gate.py", "test_interrupts.py"),
     "kvcli/engine/changes.py": ("test_draft.py", *CONTRACT),
     "kvcli/engine/claims.py": (*CACHE, "test_async_cache.py"),
     "kvcli/engine/compaction.py": COPIES,

@@ -126,7 +126,7 @@ def statements(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Pass()
         case ast.Expr() | ast.AugAssign() | ast.Raise() | ast.Delete() | ast.Continue() | ast.Break():
             yield ast.Pass()
-        case ast.Return(value=ast.expr() as value) if ast.unparse(value) != "None":
+        case ast.Return(value=ast.expr() as value) if ast.unparse(value) not in {"None", "False"}:
             yield ast.Return(ast.Constant(None))
 
 

@@ -13,6 +13,8 @@ EQUIVALENT = {
     "kvcli/engine/generation.py Generation._allocate: need > self._allocated -> need >= self._allocated": (
         "where it is just enough, the tally says so, and nothing is allocated"
     ),
+    "kvcli/engine/files.py Header.__init__: 8 -> 9": "the byte that follows the size of the map is the low one of 4,096",
+    "kvcli/engine/shelf.py Shelf.find: 1000 -> 1001": "what the short way takes for expired the long way finds",
     "kvcli/engine/writer.py Writer.__init__: self._wake.acquire() -> pass": (
         "the thread looks once more for calls, finds those that are there or none, and sleeps"
     ),
