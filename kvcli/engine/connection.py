@@ -121,6 +121,7 @@ class Connection(Engine):
         # Before the writers' lock is taken: it may take a minute, and nobody should wait for that.
         from kvcli.engine.provenance import is_vouched_for, look_through
 
+        environment.check_files()
         vouched = is_vouched_for(environment.files.data)
         is_ours = vouched or environment.read(lambda snapshot: snapshot.is_ours())
         if not is_ours and not self._adopt:

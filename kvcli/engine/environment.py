@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-RETRIES_MAX = 64
-MAP_BYTES_MAX = 1 << 46
+RETRIES_MAX, MAP_BYTES_MAX = 64, 1 << 46
 
 
 class Environment:
@@ -139,7 +138,7 @@ class Environment:
         txn = self._env.begin(write=True)
         try:
             call.proceed()
-            self._check_files()
+            self.check_files()
             update = self._update(txn, adopt)
             answer = work(update)
             if update.changed:
@@ -181,7 +180,8 @@ class Environment:
         if os.getpid() != self.pid:
             raise Other("this store was opened before a fork: open it again in the child")
 
-    def _check_files(self) -> os.stat_result:
+    def check_files(self) -> os.stat_result:
+        """Raise StoreReplaced where the data file is another one by now, or gone."""
         try:
             status = os.stat(self.files.data)
         except FileNotFoundError:
@@ -257,7 +257,7 @@ class Environment:
         return {
             "path": self.files.path,
             "format": self.format,
-            "bytes": self._check_files().st_size,
+            "bytes": self.check_files().st_size,
             "map_bytes": info["map_size"],
             "revision": info["last_txnid"],
             "readers": info["num_readers"],

@@ -163,7 +163,6 @@ def test_unknown_bucket_is_no_such_store_with_a_hint(store: Store) -> None:
 
 
 @pytest.mark.committed
-@pytest.mark.committed
 def test_hint_at_the_buckets_there_are_stays_short(store: Store) -> None:
     """Where no name is near, the message names the first eight, and says how to make one."""
     for number in range(20):
@@ -174,6 +173,7 @@ def test_hint_at_the_buckets_there_are_stays_short(store: Store) -> None:
     assert str(caught.value) == f"no bucket 'nothing like it' (there are: {listed}): kvcli bucket create makes one"
 
 
+@pytest.mark.committed
 def test_create_twice_is_fine(store: Store) -> None:
     """create tells whether the bucket is new."""
     assert store.create("b")

@@ -71,10 +71,13 @@ def run(
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a process and whatever it started in its session."""
+    """End a process and whatever it started in its session, and close its pipes."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def feed(pipe: object, source: Iterable[bytes]) -> None:

@@ -78,7 +78,8 @@ class Round:
             for key, value in self._state.items():
                 opened.open("default").set(key, value)
         for words in ("cache", "set", "k", "old"), ("backup", os.path.join(where.folder, "old.mdb")):
-            assert run(words, self._env).code == 0
+            ran = run(words, self._env)
+            assert ran.code == 0, ran.err
 
     def run(self) -> None:
         """Fill the place, do things, free it, and do more."""

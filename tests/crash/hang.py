@@ -165,11 +165,9 @@ class Room:
         env = {**self._env, "VISUAL": EDITORS.get(name, "true")}
         pipe = subprocess.PIPE  # Nobody writes to its stdin, or reads what it prints.
         words = [*self._program, "--lock-timeout", lock_timeout, *self._named(wait.words)]
-        child = subprocess.Popen(
+        return subprocess.Popen(
             words, env=env, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        self._pipes = child.stdin, child.stdout
-        return child
 
     def _named(self, words: tuple[str, ...]) -> list[str]:
         return [word.replace("HOME", self._home) for word in words]
