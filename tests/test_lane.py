@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kvcli.cli import lane
 from kvcli.cli.app import understand
 from kvcli.commands import Invocation
+from kvcli.errors import InvalidArgument
 
 COMMANDS = ("get", "set", "exists", "delete", "incr", "list", "cas", "bucket", "stat", "cache")
 OPTIONS = (
@@ -155,3 +156,11 @@ def test_plain_forms_are_accepted(line: str) -> None:
 def test_everything_else_is_declined(line: str) -> None:
     """What is not fully known is left to Typer, who is the author of help and usage errors."""
     assert lane.parse(line.split()) is None
+
+
+@pytest.mark.parametrize("words", [["cache get", "k"], ["cache run", "--", "ls"], ["cache", "get k", "v"]])
+def test_command_in_one_word_is_none(words: list[str]) -> None:
+    """The name of a group and that of its command are two words; in one, they are no command."""
+    assert lane.parse(words) is None
+    with pytest.raises(InvalidArgument):
+        understand(words)

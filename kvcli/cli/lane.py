@@ -55,6 +55,8 @@ def parse(words: list[str]) -> Invocation | None:
         is_value = at and words[at - 1] in SHARED
         if not is_value and not word.startswith("-"):
             length = 2 if word in GROUPS else 1
+            if any(" " in part for part in words[at : at + length]):
+                return None  # Joined by blanks, as below, one word could look like two.
             command = " ".join(words[at : at + length])
             return _parse_command(command, words[:at], words[at + length :]) if command in HOT else None
     return None
