@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Event = tuple[str, bytes, bytes | None]
 
-IDLE_SECONDS, EAGER_SECONDS = 0.02, 0.004  # Between two looks; and while things change.
+IDLE_SECONDS, EAGER_SECONDS = 0.03, 0.004  # Between two looks; and while things change.
 EAGER_FOR_SECONDS = 1.0
 REVISIONS_MAX = (
     2  # LMDB may use a page again three revisions later, and another tree then has the record of an older one.
