@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from io import RawIOBase
     from typing import BinaryIO, TextIO
 
     from kvcli.commands import Answer
@@ -235,7 +236,11 @@ def write_through(stream: TextIO | None, data: bytes) -> None:
     """Write to the file itself: a buffer is one more place where bytes can get stuck, and with -u there is none anyway."""
     if stream is None:
         raise OSError(errno.EBADF, "an output is closed", "output")
-    file = getattr(stream.buffer, "raw", stream.buffer)
+    write_all(getattr(stream.buffer, "raw", stream.buffer), data)
+
+
+def write_all(file: BinaryIO | RawIOBase, data: bytes) -> None:
+    """Write to a file without a buffer, which may take a part at a time."""
     rest = memoryview(data)
     while rest:
         written = file.write(rest)  # May be a part, and None where a pipe that does not block is full.
@@ -244,7 +249,7 @@ def write_through(stream: TextIO | None, data: bytes) -> None:
         rest = rest[written or 0 :]
 
 
-def wait_until_writable(file: BinaryIO) -> None:
+def wait_until_writable(file: BinaryIO | RawIOBase) -> None:
     """Wait for room in a pipe that does not block."""
     from select import POLLOUT, poll
 
@@ -281,10 +286,8 @@ def write_file(name: str, content: bytes) -> None:
     """Write a file, as > of a shell does; but where that fails, nothing is left of one that was made for it."""
     is_there = os.path.lexists(name)
     with open(name, "wb", buffering=0) as file:
-        rest = memoryview(content)
         try:
-            while rest:
-                rest = rest[file.write(rest) :]
+            write_all(file, content)
         except BaseException:
             if not is_there:
                 os.unlink(name)

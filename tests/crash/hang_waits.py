@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from kvcli.engine.register import boot_folder
-from tests.crash.command import KVCLI
+from tests.crash.command import KVCLI, end_group
 from tests.processes import ROOT, hold_lock, kill, start
 
 Prepare = Callable[[str, dict[str, str]], contextlib.AbstractContextManager[None]]
@@ -82,8 +82,7 @@ def filling(_home: str, env: dict[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        os.killpg(filler.pid, signal.SIGKILL)
-        filler.communicate()
+        end_group(filler)
 
 
 def fifo(*names: str) -> Prepare:
