@@ -215,6 +215,18 @@ def test_it_works_wherever_a_command_does(shell: str, folder: str) -> None:
     assert (ran.stdout.decode(), ran.stderr, ran.returncode) == (expected, b"", 1)
 
 
+def test_a_trap_gets_the_exit_code_too(shell: str, folder: str) -> None:
+    """In a trap, what was not found is 1 and what was is 0, whatever the code before: by the function, and by the command."""
+    script = r"""
+        kv set k v
+        look() { kv get k > /dev/null; printf '%s ' $?; kv get nothing; printf '%s ' $?; kv get nothing --output x; echo $?; }
+        trap 'look; false' USR1; trap look EXIT
+        kill -s USR1 $$
+        false
+        """
+    assert run(shell, script, folder).stdout == b"0 1 1\n0 1 1\n"
+
+
 def test_settings_are_those_of_the_moment(shell: str, folder: str) -> None:
     """Variables count if they are exported, at each call, also in front of it; a relative store is where the shell is."""
     script = r"""

@@ -22,7 +22,7 @@ VARIABLE = '"${{{0}+${{{0}@a}}=${0}}}"'
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = "import sys; sys.path.insert(0, sys.argv.pop(1)); "
 NAME_BYTES = 16
-LOOKS = 30  # Some 4 us each.
+LOOKS = 60  # Some 4 to 8 us each.
 
 
 def run(context: Context, shell: str) -> Record:

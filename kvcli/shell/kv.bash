@@ -12,21 +12,25 @@ if [[ ${_kvcli_folder-} != *".$$" ]]; then # Else this shell has evaluated it be
 fi
 
 # Bash copies the body of a function whenever it is called: so what is seldom needed is in others. And this one is written
-# to do without `set +eu`.
+# to do without `set +eu`. A bare `return` would, in a trap, give the status of what ran before the trap.
 kv() {
-    local _kvcli_head='' _kvcli_failed='' _kvcli_all="$*" _kvcli_calls=${_kvcli_calls-}x
+    local _kvcli_head='' _kvcli_failed='' _kvcli_all="$*" _kvcli_calls=${_kvcli_calls-}x _kvcli_looks=@looks@
     if [[ -t 1 || -t 2 || ${_kvcli_owner-} != "$BASHPID" || $_kvcli_is_cut || $_kvcli_calls != x || ${1-} == -v ||
         $# -gt 100 || ${#_kvcli_all} -gt 3800 ]]; then
         if [[ ${_kvcli_folder-} ]]; then _kvcli_call "$@"; else command kvcli "$@"; fi # Else kv alone was exported.
-        return
+        return "$?"
     fi
     _kvcli_is_cut=1 # Unless this gets to its end: Ctrl-C may come anywhere.
-    builtin printf '%s\0' "$#" b @variables@ "$@" >&"$_kvcli_requests" && _kvcli_hear || _kvcli_failed=$?
-    if [[ ${_kvcli_head:3:1} == s ]]; then
+    builtin printf '%s\0' "$#" b @variables@ "$@" >&"$_kvcli_requests" && {
+        # To be woken on another processor takes longer than most answers do: so it looks for a while before it waits.
+        while ! builtin read -t 0 -u "$_kvcli_answers" && (( _kvcli_looks-- )); do :; done
+        builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head
+    } || _kvcli_failed=$?
+    if [[ $_kvcli_head == 000s* ]]; then
         _kvcli_is_cut=''
         # Where that cannot be written, bash says so too. To send its line away would cost a tenth of every call.
-        builtin printf %s "${_kvcli_head:20:${_kvcli_head:4:8}}" || { _kvcli_unwritten "$@"; return; }
-        return "${_kvcli_head:0:3}"
+        builtin printf %s "${_kvcli_head:20:${_kvcli_head:4:8}}" || { _kvcli_unwritten "$@"; return "$?"; }
+        return 0
     fi
     _kvcli_finish "$@"
 }
@@ -42,19 +46,14 @@ _kvcli_call() {
     fi
     if ! _kvcli_prepare "$@"; then
         _kvcli_run "$@"
-        return
+        return "$?"
     fi
     _kvcli_is_cut=1
-    builtin printf '%s\0' "$#" "$_kvcli_flags" @variables@ "$@" >&"$_kvcli_requests" && _kvcli_hear || _kvcli_failed=$?
+    builtin printf '%s\0' "$#" "$_kvcli_flags" @variables@ "$@" >&"$_kvcli_requests" && {
+        while ! builtin read -t 0 -u "$_kvcli_answers" && (( _kvcli_looks-- )); do :; done
+        builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head
+    } || _kvcli_failed=$?
     _kvcli_finish "$@"
-}
-
-# Read the head of an answer. To be woken on another processor takes longer than most answers do: so it looks for a while
-# before it waits.
-_kvcli_hear() {
-    local _kvcli_looks=@looks@
-    while ! builtin read -t 0 -u "$_kvcli_answers" && (( _kvcli_looks-- )); do :; done
-    builtin read ${TMOUT:+-t99999999} -r -N 64 -u "$_kvcli_answers" _kvcli_head
 }
 
 # Look whether NAME of -v NAME can be that of a variable; an index could run commands.
@@ -138,9 +137,9 @@ _kvcli_deliver() {
     elif [[ $_kvcli_name ]]; then
         builtin printf -v "$_kvcli_name" %s "$_kvcli_out" || return 2
     elif [[ $_kvcli_kind == e ]]; then
-        builtin printf %b "$_kvcli_out" 2> /dev/null || { _kvcli_unwritten "$@"; return; }
+        builtin printf %b "$_kvcli_out" 2> /dev/null || { _kvcli_unwritten "$@"; return "$?"; }
     else
-        builtin printf %s "$_kvcli_out" 2> /dev/null || { _kvcli_unwritten "$@"; return; }
+        builtin printf %s "$_kvcli_out" 2> /dev/null || { _kvcli_unwritten "$@"; return "$?"; }
     fi
     if [[ $_kvcli_err ]]; then
         builtin printf %s "$_kvcli_err" >&2 2> /dev/null
@@ -162,7 +161,7 @@ _kvcli_run() {
     [[ ${_kvcli_program-} ]] || local -a _kvcli_program=(command kvcli) # Arrays are not exported, as functions may be.
     if [[ ! $_kvcli_name ]]; then
         "${_kvcli_program[@]}" "$@"
-        return
+        return "$?"
     fi
     local _kvcli_out _kvcli_err='' _kvcli_code _kvcli_kind=b
     local -a _kvcli_parts

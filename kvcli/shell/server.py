@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kvcli.shell.folder import Folder
 
 PROCESSORS = len(os.sched_getaffinity(0))
-SPIN_SECONDS = 0.0001
+SPIN_SECONDS = 0.0003
 IDLE_SECONDS = 600.0  # After so long a shell can do without; the next call starts another server.
 REST_SECONDS = 1.0  # After so long without a request nothing is open any more.
 
