@@ -6,6 +6,7 @@ import os
 import sys
 
 from kvcli.cli.shield import raise_shield
+from kvcli.errors import Full, KvError, NoSuchFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from kvcli.cli.output import Output
     from kvcli.commands import Invocation
-    from kvcli.errors import KvError
 
 COMPLETE = "__complete"  # What the completion scripts say, and nobody else.
 INTERRUPTED, PIPE_CLOSED, NOT_WRITTEN = 130, 141, 74
@@ -100,8 +100,6 @@ def _run(words: list[str], output: Output, repl: str | None) -> int:
 
 def guarded(output: Output, work: Callable[[], int]) -> int:
     """Do some work and give its exit code; what it raises is told in one line. Ctrl-C and a reader that left are raised."""
-    from kvcli.errors import Full, KvError, NoSuchFile
-
     try:
         return work()
     except KvError as error:
