@@ -10,6 +10,9 @@ import sys
 
 import pytest
 
+from kvcli.commands.cas import run as run_cas
+from kvcli.commands.context import Context
+from kvcli.errors import MalformedData
 from tests.conftest import Run
 from tests.processes import ROOT
 
@@ -231,6 +234,17 @@ def test_cas_update_pipes_through_a_command(kvcli: Run) -> None:
     assert kvcli("cas", "k", "--update", "--", "sh", "-c", "echo no; exit 9").returncode == 9
     assert kvcli("cas", "k", "--update", "--", "no-such-command").returncode == 127
     assert kvcli("get", "k").stdout == b"x\0y\n"
+
+
+@pytest.mark.parametrize("command", ["yes", "yes | head -c 1001; exec sleep 600 > /dev/null"])
+def test_cas_update_takes_no_more_than_a_value(path: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that prints without end is ended, and nothing is changed: a value has its bounds (1 GiB; here 1,000 bytes)."""
+    monkeypatch.setattr("kvcli.commands.source.VALUE_BYTES_MAX", 1000)
+    context = Context(store=path, create=True)
+    with pytest.raises(MalformedData):
+        run_cas(context, "k", ["sh", "-c", command], update=True)
+    assert not context.bucket_to_read().exists("k")
+    context.close()
 
 
 def test_cas_update_starts_again_on_conflict(path: str, kvcli: Run) -> None:

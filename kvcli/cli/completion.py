@@ -101,7 +101,7 @@ def _buckets(context: Context, start: str) -> list[Candidate]:
     return [(name, name, "bucket") for name in context.store_to_read().buckets() if name.startswith(start)]
 
 
-def _for_bash(line: str, breaks: str, kind: str) -> Iterator[str]:
+def _for_bash(line: str, breaks: str = "", kind: str = "", *_more: str) -> Iterator[str]:
     *words, last = (known := Typed(line, breaks)).words
     question = Question(words, last)
     found = list(question.found())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from kvcli.atomics import Cas, compare_and_set, swap
 from kvcli.commands import Record
-from kvcli.commands.source import read_value
+from kvcli.commands.source import bounded, read_value
 from kvcli.engine.transaction import NO_IDENTITY
-from kvcli.errors import CasFailed, CommandFailed, InvalidArgument
+from kvcli.errors import CasFailed, CommandFailed, InvalidArgument, MalformedData
 from kvcli.token import unpack
 
 TYPE_CHECKING = False
@@ -91,8 +93,15 @@ def _pipe(command: list[str], value: bytes | None) -> bytes:
     """Give what `command` prints for a value on its stdin; no transaction is open meanwhile."""
     from kvcli.commands.child import PIPE, exit_code, start
 
-    with start(command, stdin=PIPE, stdout=PIPE) as child:
-        new, _ = child.communicate(value or b"")
+    with os.fdopen(os.memfd_create("value"), "w+b") as file:
+        file.write(value or b"")  # Not to a pipe: somebody would have to fill that while the other one is read.
+        file.seek(0)
+        with start(command, stdin=file.fileno(), stdout=PIPE) as child:
+            try:
+                new = bounded(child.stdout)  # type: ignore[arg-type]
+            except MalformedData:
+                child.terminate()  # It may never write again, and so not learn that nobody reads.
+                raise
     if code := exit_code(child):
         raise CommandFailed(f"{command[0]!r} ended with {code}; nothing was changed", code)
     return new

@@ -24,12 +24,12 @@ def read_value(context: Context, word: str, *, chomp: bool = False) -> bytes:
 
 def _read(context: Context, word: str) -> bytes:
     if word == "-":
-        return _bounded(context.stdin())
+        return bounded(context.stdin())
     if word.startswith("@@"):
         word = word[1:]
     elif word.startswith("@"):
         with open(word[1:], "rb") as file:
-            return _bounded(file)
+            return bounded(file)
     return word.encode("utf-8", "surrogateescape")
 
 
@@ -44,7 +44,8 @@ def read_piece(file: BinaryIO) -> bytes:
     return piece
 
 
-def _bounded(file: BinaryIO) -> bytes:
+def bounded(file: BinaryIO) -> bytes:
+    """Read a value to its end. Raises MalformedData for one that is too long."""
     pieces, room = [], VALUE_BYTES_MAX
     while piece := read_piece(file):  # Not read(VALUE_BYTES_MAX): that takes the memory before there is a byte.
         pieces.append(piece)

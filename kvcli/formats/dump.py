@@ -109,11 +109,12 @@ def unescape(written: bytes) -> bytes:
     """Read the text of mdb_dump -p, as mdb_load does."""
     if b"\\" not in written:
         return written
-    data, at = bytearray(), 0
+    data, at, view = bytearray(), 0, memoryview(written)
     for match in ESCAPE.finditer(written):  # Not by ESCAPE.sub, which keeps every part as an object of its own.
-        data += written[at : match.start()]
+        data += view[at : match.start()]
         at = match.end()
         if match[1] is None:  # Older ones print a backslash as it is, so that nobody knows what follows it.
             raise MalformedData("a backslash that escapes nothing: dump again without -p")
         data += match[1] if match[1] == b"\\" else unhexlify(match[1])
-    return bytes(data + written[at:])
+    data += view[at:]
+    return bytes(data)

@@ -41,7 +41,7 @@ WORDS: dict[str, Word] = {
     "bucket create": Word(("bucket", "create", "LONG"), char="k"),
     "bucket drop": Word(("bucket", "drop", "LONG", "--yes"), char="k"),
     "TTL": Word(("cache", "set", "k", "v", "--ttl", "LONG"), char="9"),
-    "TTL with a unit": Word(("cache", "set", "k", "v", "--ttl", "LONG"), start="1h", char="1m"),
+    "TTL with a unit": Word(("cache", "set", "k", "v", "--ttl", "LONG"), start="1d", char="1h"),
     "cap": Word(("cache", "set", "k", "v", "--max-size", "LONG"), char="9"),
     "cached key": Word(("cache", "set", "LONG", "v"), char="k"),
     "scope": Word(("cache", "run", "--scope", "LONG", "--", "true"), frozenset({0})),
