@@ -265,3 +265,12 @@ def test_json_of_a_line_is_for_its_errors_too(kvcli: Run, path: str, line: bytes
     Store(path).close()
     ran = kvcli("repl", input=line)
     assert ran.stderr.startswith(b'{"error":{"code":')
+
+
+@pytest.mark.parametrize("piece", ["x", "x" * 999 + "\n"])
+def test_line_without_end_is_refused(kvcli: Run, path: str, piece: str) -> None:
+    """A line has at most 16 MiB, over however many of the file it goes: more is exit 65, and what stood before it is done."""
+    endless = (piece * ((17 << 20) // len(piece))).encode()
+    ran = kvcli("repl", "--store", path, input=b"set k v\nset l '" + endless)
+    assert (ran.returncode, ran.stderr.count(b"\n"), kvcli("get", "k", "--store", path).stdout) == (65, 1, b"v")
+    assert b"line 2: longer" in ran.stderr

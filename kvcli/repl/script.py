@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kvcli.cli.entry import guarded
 from kvcli.cli.output import Output
-from kvcli.errors import InvalidArgument
+from kvcli.errors import InvalidArgument, MalformedData
 from kvcli.repl.line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import BinaryIO
 
     from kvcli.repl.session import Session
 
 DEPTH_MAX = 16
+LINE_BYTES_MAX = 16 << 20  # Of quotes and escapes, which are taken one by one, that is a matter of seconds.
 STDIN = 0
 MARK = b"\xef\xbb\xbf"
 
@@ -57,7 +59,7 @@ def _taken_stdin() -> BinaryIO:
     return open(taken, "rb")
 
 
-def _run(session: Session, lines: Iterable[bytes], output: Output, place: str) -> int:
+def _run(session: Session, lines: BinaryIO, output: Output, place: str) -> int:
     for number, line in _whole(lines):
         each = copy(output)  # One for each line: a --json in it is not for the next.
         each.json = session.format == "json"
@@ -68,13 +70,16 @@ def _run(session: Session, lines: Iterable[bytes], output: Output, place: str) -
     return 0
 
 
-def _whole(lines: Iterable[bytes]) -> Iterator[tuple[int, Line]]:
-    """Give each line, with the number of its first one, as soon as it is complete."""
-    line, first = Line(), 1
-    for number, raw in enumerate(lines, 1):
+def _whole(lines: BinaryIO) -> Iterator[tuple[int, Line]]:
+    """Give each line, with the number of its first one, as soon as it is complete. Raises MalformedData for one without end."""
+    line, first, room = Line(), 1, LINE_BYTES_MAX
+    for number, raw in enumerate(iter(partial(lines.readline, LINE_BYTES_MAX + 1), b""), 1):
+        room -= len(raw)
+        if room < 0:
+            raise MalformedData(f"line {first}: longer than {LINE_BYTES_MAX} bytes: name a file, as in set KEY @FILE")
         line.feed((raw.removeprefix(MARK) if number == 1 else raw).decode("utf-8", "surrogateescape"))
         if line.is_complete:
             yield first, line
-            line, first = Line(), number + 1
+            line, first, room = Line(), number + 1, LINE_BYTES_MAX
     if not line.is_complete:
         yield first, line
