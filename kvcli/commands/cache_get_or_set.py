@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from itertools import chain
 
 from kvcli.cache import Occupied
 from kvcli.commands import Record, Replay
-from kvcli.errors import CommandFailed, HandleConsumed, InvalidArgument, KvError
+from kvcli.errors import CommandFailed, Full, HandleConsumed, InvalidArgument, KvError
 from kvcli.store import key_bytes
 from kvcli.units import milliseconds
 
@@ -98,13 +97,13 @@ def start_or_drop(
 
     try:
         return start(words, stdout=stdout, stderr=stderr)
-    except CommandFailed as error:
+    except (CommandFailed, Full) as error:
         if vacancy is not None:
             vacancy.drop()
-        if getattr(error.__cause__, "errno", None) not in {errno.EMFILE, errno.ENFILE}:
+        if not isinstance(error, Full):
             raise
         context.close()
-        context.warn("not cached: too many files are open: raise ulimit -n")
+        context.warn(f"not cached: {error}")
         return start(words, stdout=stdout, stderr=stderr)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from kvcli.commands import Replay
-from kvcli.errors import CommandFailed
+from kvcli.errors import CommandFailed, Full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PIPE = subprocess.PIPE
 LEAVE_SECONDS = 2.0
 PRESSES_MAX = 3
+SCARCE = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}  # It is not for the command that it cannot be run.
 # What a command in the background is started by: the kvcli that runs now, wherever it was loaded from.
 AGAIN = "import runpy, sys; sys.path.append(sys.argv.pop(1)); runpy.run_module('kvcli', run_name='__main__')"
 DATA = "data.mdb"  # LMDB lets children inherit its file; nobody else's is kept from them.
@@ -28,7 +29,7 @@ DATA = "data.mdb"  # LMDB lets children inherit its file; nobody else's is kept 
 def start(
     command: list[str], variables: dict[str, str] | None = None, **streams: int | None
 ) -> subprocess.Popen[bytes]:
-    """Start a command, with `variables` added to its environment. Raises CommandFailed with 127 where there is none, with 126 where it cannot be run."""
+    """Start a command, with `variables` added to its environment. Raises CommandFailed with 127 where there is none, with 126 where it cannot be run; Full without room for it."""
     words = [word.encode("utf-8", "surrogateescape") for word in command]  # As they were typed, whatever the locale.
     added = {name.encode(): value.encode("utf-8", "surrogateescape") for name, value in (variables or {}).items()}
     try:
@@ -44,6 +45,8 @@ def start(
         if found is None and "/" not in command[0]:
             raise CommandFailed(f"no such command: {command[0]!r}", 127) from error
         reason = error.strerror if isinstance(error, OSError) else str(error)
+        if isinstance(error, OSError) and error.errno in SCARCE:
+            raise Full(f"cannot run {command[0]!r}: {reason}") from error
         raise CommandFailed(f"cannot run {command[0]!r}: {reason}", 126) from error
 
 

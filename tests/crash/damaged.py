@@ -24,6 +24,10 @@ ANSWERS = {0, 1, 3, 4, 5}
 PEAK_BYTES_MAX = 600 << 20
 HEAD_BYTES = 1 << 22  # What is looked at of a file that a hole makes vast.
 WATCH_SECONDS = 0.1
+INTEGER_KEYS, ALL_FLAGS = (
+    0x08,
+    0x3FFE,
+)  # MDB_INTEGERKEY; the bits that are left out are flags of the environment, kept at the same place.
 FRESH_SHARE = 0.02  # Of the runs so many are by a Python of their own.
 WRITING = ("set", "incr", "cas", "delete", "batch", "bucket", "import", "compact")
 ADOPTING = ("set", "incr", "cas", "delete", "batch", "import", "restore")
@@ -139,7 +143,8 @@ def is_clean(path: str) -> bool:
     """Tell whether lmdb finds nothing wrong in a file that is as long as it counts.
 
     A shorter one may be sound, but of a value of many pages lmdb looks for the first alone. What a hole makes vast it would
-    have to walk through, and is not asked.
+    have to walk through, and is not asked. Nor does it look how the list of free pages is marked: with a wrong mark a write
+    takes its numbers for text.
     """
     try:
         if os.path.getsize(path) > HEAD_BYTES or verify(path, subdir=False):  # type: ignore[no-untyped-call]
@@ -147,9 +152,12 @@ def is_clean(path: str) -> bool:
     except VerifyError:
         return False
     pages = Pages(path)
-    offset, size = META["last page"]
-    last = max(pages.number(page * PAGE + pages.header + offset, size) for page in (0, 1))
-    return pages.size >= (last + 1) * PAGE
+    both = [
+        {name: pages.number(page * PAGE + pages.header + at, size) for name, (at, size) in META.items()}
+        for page in (0, 1)
+    ]
+    is_marked = all(meta["free flags"] & ALL_FLAGS == INTEGER_KEYS for meta in both)
+    return is_marked and pages.size >= (max(meta["last page"] for meta in both) + 1) * PAGE
 
 
 def library(words: list[str]) -> None:

@@ -119,6 +119,7 @@ class OpenFiles(Place):
     """A process may have few files open."""
 
     kind = "open files"
+    in_use = MappingProxyType({"edit": (2,)})  # The shell that is the editor wants a descriptor from 10 on.
 
     def fill(self, store: str) -> None:
         """Limit them to a few more than a program needs to begin."""
