@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -465,7 +466,7 @@ def test_interrupt_ends_command_and_wait(path: str, words: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize("size", [0, 300_000], ids=["waiting", "writing"])
-def test_command_that_cleans_up_after_ctrl_c_is_heard(path: str, size: int) -> None:
+def test_command_that_cleans_up_after_ctrl_c_is_heard(path: str, size: int, note: str) -> None:
     """What a command prints when Ctrl-C has reached it still arrives, also when we are in the midst of passing on the rest."""
     line = [
         sys.executable,
@@ -478,11 +479,17 @@ def test_command_that_cleans_up_after_ctrl_c_is_heard(path: str, size: int) -> N
         "--",
         "sh",
         "-c",
-        f"trap 'echo bye; exit 5' INT; echo hi; head -c {size} /dev/zero; sleep 60 & wait",
+        f"trap 'echo bye; exit 5' INT; echo hi; head -c {size} /dev/zero; sleep 60 & echo > {note}; wait",
     ]
-    call = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, start_new_session=True)
+    place: dict[str, Any] = {
+        "cwd": ROOT,
+        "start_new_session": True,
+        "bufsize": 0,
+    }  # What a buffer held would be lost here.
+    call = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **place)
     assert call.stdout is not None
     assert call.stdout.readline() == b"hi\n"
+    assert eventually(note, 1)
     time.sleep(0.5)
     os.killpg(call.pid, signal.SIGINT)
     out, _ = call.communicate(timeout=10)
