@@ -285,3 +285,14 @@ def test_cache_that_may_not_be_written_can_be_read(path: str, cache: Cache) -> N
     )
     assert (got.returncode, got.stdout, put.returncode) == (0, b"v", 77)
     assert b"permission denied" in put.stderr
+
+
+@pytest.mark.parametrize("kibibytes", range(0, 80, 4))
+def test_cache_that_cannot_be_made_for_want_of_room(path: str, kibibytes: int) -> None:
+    """Wherever the limit cuts it short, that is exit code 69 and leaves nothing behind; not a damaged store."""
+    with Store(path):
+        pass
+    words = [sys.executable, "-m", "kvcli", "cache", "set", "k", "v", "-s", path]
+    ran = subprocess.run(["sh", "-c", f'ulimit -f {2 * kibibytes}; exec "$@"', "sh", *words], capture_output=True)
+    assert (ran.returncode, b"may not grow" in ran.stderr) == (69, True)
+    assert not [name for name in os.listdir(os.path.join(path, "cache")) if ".new-" in name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat
@@ -53,11 +52,7 @@ def _make_folder(path: str) -> None:
 
 
 def _fill(folder: str) -> None:
-    try:
-        env = open_new(folder)
-    except lmdb.InvalidError as error:
-        # Nobody else knows this folder: what LMDB found, when it tried again, is what it wrote itself and was cut short.
-        raise OSError(errno.EIO, "the first pages could not be written") from error
+    env = open_new(folder)
     try:
         with env.begin(write=True) as txn:
             env.open_db(DEFAULT_BUCKET, txn=txn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -66,10 +67,14 @@ def open_volatile(files: Files, *, writable: bool, mapped: bool) -> lmdb.Environ
 def open_new(folder: str, map_bytes: int = MAP_BYTES) -> lmdb.Environment:
     """Create the data file in a folder that nobody else knows yet, in the format that distributions' tools can read.
 
-    Not in the newer one: LMDB 1.0 aborts where a mapped write removes the last entry.
+    Not in the newer one: LMDB 1.0 aborts where a mapped write removes the last entry. Raises OSError where there is no room.
     """
     sizes = [map_bytes, *(size for size in MAP_STEPS if size < map_bytes)]
-    return _open_stepping(folder, sizes, lib_version=0, lock=False, max_dbs=BUCKETS_MAX)
+    try:
+        return _open_stepping(folder, sizes, lib_version=0, lock=False, max_dbs=BUCKETS_MAX)
+    except lmdb.InvalidError as error:
+        # What LMDB found here, when it tried again, is what it wrote itself and was cut short.
+        raise OSError(errno.EIO, "the first pages could not be written") from error
 
 
 def reserve_lock(path: str) -> None:

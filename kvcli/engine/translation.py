@@ -69,8 +69,8 @@ BY_ERRNO: dict[int, tuple[type[KvError], str]] = {
 def translated(error: lmdb.Error | OSError, path: str) -> KvError:
     """Give our error for theirs; the text of theirs is kept only where we have no better one."""
     number = error.errno if isinstance(error, OSError) else getattr(error, "code", 0)  # Not all of lmdb's have one.
-    if number == errno.EIO and has_no_room(path):
-        number = errno.ENOSPC
+    if number == errno.EIO:
+        number = cut_short(path)
     known = BY_CLASS.get(type(error)) if isinstance(error, lmdb.Error) else None
     known = BY_ERRNO.get(number or 0) if known is None else known
     if known is None:
@@ -79,14 +79,15 @@ def translated(error: lmdb.Error | OSError, path: str) -> KvError:
     return kind(f"{path}: {advice}")
 
 
-def has_no_room(path: str) -> bool:
-    """Tell whether a write that was cut short ran out of room: LMDB calls that an I/O error like any other."""
+def cut_short(path: str) -> int:
+    """Tell why a write was cut short: LMDB calls want of room an I/O error like any other."""
     file = os.path.join(path, "data.mdb") if os.path.isdir(path) else path
     try:
-        disk = os.statvfs(path)
-        size = os.stat(file).st_size if os.path.exists(file) else 0  # Where it was to be made.
+        disk = os.statvfs(path if os.path.exists(path) else os.path.dirname(path) or ".")  # It was to be made there.
+        size = os.stat(file).st_size if os.path.exists(file) else 0
     except OSError:
-        return False
+        return errno.EIO
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    at_limit = limit != resource.RLIM_INFINITY and size + ROOM_BYTES > limit
-    return at_limit or disk.f_bavail * disk.f_frsize < ROOM_BYTES
+    if limit != resource.RLIM_INFINITY and size + ROOM_BYTES > limit:
+        return errno.EFBIG
+    return errno.ENOSPC if disk.f_bavail * disk.f_frsize < ROOM_BYTES else errno.EIO
