@@ -306,3 +306,9 @@ def test_escapes_of_a_dump_take_little_memory(path: str, kvcli: Run) -> None:
     ran = kvcli("import", "--format", "dump", input=text, preexec_fn=scarce)
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert contents(path) == {b"a": b"A\\" * 1_000_000}
+
+
+def test_line_of_csv_that_is_too_long_is_told_by_its_number(kvcli: Run) -> None:
+    """It is told as in every other format: once, with the number of that line."""
+    ran = kvcli("import", "--format", "csv", input=b"key,value\na,1\nb," + b"x" * (65 << 20) + b"\n")
+    assert (ran.returncode, ran.stderr.startswith(b"kvcli: line 3: longer than")) == (65, True)

@@ -57,14 +57,14 @@ def read(handle: int, key: str = KEY, value: str = VALUE) -> Iterator[Records]:
                 check_width(row, names)
                 pair = content(row[key_at], key_base64), content(row[value_at], value_base64)
                 yield Records([pair], source.read)
-    except (csv.Error, ValueError, MalformedData) as error:
+    except (csv.Error, ValueError) as error:
         raise MalformedData(f"line {rows.line_num}: {error}") from error
 
 
 def check_width(row: list[str], names: list[str]) -> None:
-    """Raise MalformedData for a row of another width than the first."""
+    """Raise ValueError for a row of another width than the first."""
     if len(row) != len(names):
-        raise MalformedData(f"{len(row)} cells, and the first row has {len(names)}")
+        raise ValueError(f"{len(row)} cells, and the first row has {len(names)}")
 
 
 class Source:
@@ -84,16 +84,16 @@ class Source:
 
 
 def column(names: list[str], name: str) -> tuple[int, bool]:
-    """Find a column: where it is, and whether it is base64. Raises MalformedData."""
+    """Find a column: where it is, and whether it is base64. Raises ValueError."""
     for wanted in (name, name + BASE64):
         if wanted in names:
             return names.index(wanted), wanted != name
-    raise MalformedData(f"no column {name!r}; there are: {', '.join(names) or 'none'}")
+    raise ValueError(f"no column {name!r}; there are: {', '.join(names) or 'none'}")
 
 
 def content(text: str, base64: bool) -> bytes:
-    """Give the bytes of a cell."""
+    """Give the bytes of a cell. Raises ValueError."""
     try:
         return a2b_base64(text, strict_mode=True) if base64 else text.encode()
     except Error as error:
-        raise MalformedData("this is no base64") from error
+        raise ValueError("this is no base64") from error
