@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-CONFIG_BYTES_MAX = 1 << 15  # tomllib takes time by the square of how deep a name is.
+CONFIG_BYTES_MAX = 1 << 14  # tomllib takes time, and memory, by the square of how deep a name is.
 
 
 class Location:

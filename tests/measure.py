@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
         def run(*command: str) -> int:
             return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, check=False).returncode
 
-        failed = run("coverage", "run", "-m", "pytest", *(words or chosen))
+        failed = run("coverage", "run", "-m", "pytest", "-n0", *(words or chosen))
         # A process that was killed while it wrote what it had seen leaves half of that, of which combine warns.
         run("coverage", "combine", "--quiet")
         return run("coverage", "report") or failed

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,12 @@ def test_file_that_is_cut_while_it_is_read(filled: str) -> None:
     assert err.count(b"\n") == 1
 
 
+def catches(process: int, number: signal.Signals) -> bool:
+    """Tell whether a process has a handler of its own for a signal."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> number - 1 & 1)
+
+
 @pytest.mark.parametrize(
     "number", [signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE], ids=lambda each: each.name
 )
@@ -67,7 +74,9 @@ def test_every_fatal_signal_is_caught(filled: str, number: signal.Signals) -> No
     """With --json the line is an object; the writer lock and all else is left to the kernel to free."""
     words = [sys.executable, "-m", "kvcli", "watch", "--json", "-s", filled]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        time.sleep(0.5)
+        while not catches(child.pid, number):
+            time.sleep(0.05)
+        time.sleep(1)
         child.send_signal(number)
         _, err = child.communicate(timeout=20)
     assert child.returncode == 74

@@ -30,7 +30,7 @@ Mutant = tuple[str, str]  # A path, and the name of what is wrong there.
 KILLED, SURVIVED, NOT_JUDGED = "killed", "survived", "not judged"
 MUTE_MAX = 5  # A machine that is too busy for so many of them is no judge.
 WORKERS = os.cpu_count() or 1
-PYTEST = [sys.executable, "-m", "pytest", "-vvx", "-p", "no:cacheprovider", "--tb=no", "--color=no"]
+PYTEST = [sys.executable, "-m", "pytest", "-n0", "-vvx", "-p", "no:cacheprovider", "--tb=no", "--color=no"]
 # Those that take long, since they wait for chance to find something.
 SLOW = (
     "fork_beside",
