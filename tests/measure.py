@@ -30,6 +30,14 @@ TESTS = (
     ),
     *("test_engine_faults.py", "test_file_faults.py", "test_cache_faults.py", "test_claim_faults.py"),
     *("test_copy_faults.py", "test_exit_codes.py"),
+    # Of the many ways to damage a file, those that come to lines which nothing else comes to.
+    *(
+        f"test_damage.py::test_{name}"
+        for name in (
+            *("damaged_store_is_told", "file_that_ends_early_but_soundly_is_read", "keys_that_lead_back_are_told"),
+            "highest_revision_is_not_followed",
+        )
+    ),
 )
 # They look at the system calls of a process, of which coverage makes some.
 OTHERS = ("test_backup.py::test_backup_is_on_disk_before_it_has_its_name",)

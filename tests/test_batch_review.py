@@ -161,6 +161,14 @@ def test_token_of_a_key_that_was_just_written_is_good(kvcli: Run) -> None:
     assert kvcli("cas", "a", "2", "--token", token).returncode == 0
 
 
+def test_tokens_of_a_batch_that_only_reads_are_good(kvcli: Run) -> None:
+    """Such a batch has written nothing, so each of its tokens swaps, and not only that of its first operation."""
+    kvcli("set", "a", "1")
+    program = lines({"op": "exists", "key": "a"}, {"op": "get", "key": "a", "token": True})
+    token = answers(kvcli("batch", input=program).stdout)[1]["token"]
+    assert kvcli("cas", "a", "2", "--token", token).returncode == 0
+
+
 def test_failure_makes_no_bucket(kvcli: Run) -> None:
     """What fails changes nothing, --create or not."""
     kvcli("set", "k", "1")

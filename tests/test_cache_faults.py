@@ -273,6 +273,48 @@ def test_reader_does_not_wait_for_who_writes(path: str, cache: Cache) -> None:
     writing.close()
 
 
+def test_writer_waits_for_who_writes_no_longer_than_it_would(path: str, cache: Cache) -> None:
+    """To open a cache for writing is to take the lock: where that is not free in time it is busy, and nothing is set."""
+    cache.close()
+    writing = Handle(os.path.join(folder(path), "tally"))
+    writing.lock(1)
+    with again(path) as writer:
+        writer.shelf.lock_timeout = 0.05
+        with pytest.raises(Busy, match="another process is writing"):
+            writer.set("k", b"w")
+        writing.close()
+        assert writer.get("k") == b"v"
+
+
+def test_file_of_a_cache_is_as_long_as_it_counts(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages at the end that a write took and gave back are there, though LMDB did not write them: else it seems cut."""
+    extended: list[int] = []
+    extend = os.posix_fallocate
+
+    def extending(handle: int, begin: int, size: int) -> None:
+        extended.append(size)
+        extend(handle, begin, size)
+
+    monkeypatch.setattr(lives, "ALLOCATING", set())
+    with Store(path) as store, Cache(store) as cache:
+        cache.set("k", b"v")
+        monkeypatch.setattr(os, "posix_fallocate", extending)
+        generation = cache.shelf._line.generation
+        assert generation is not None
+        for pages in range(1, 100, 10):
+            cache.shelf._write(lambda txn, _: take_and_give_back(txn, pages))  # noqa: B023 - it runs at once
+            size = os.stat(os.path.join(folder(path), "data.mdb")).st_size
+            assert size >= (generation.env.info()["last_pgno"] + 1) * 4096
+        assert extended
+
+
+def take_and_give_back(txn: lmdb.Transaction[bytes], pages: int) -> None:
+    """Take so many pages in a transaction, and use them for nothing."""
+    txn.put(b"small", b"%d" % pages)
+    txn.put(b"large", bytes(pages * 4096))
+    txn.delete(b"large")
+
+
 @pytest.mark.skipif(os.geteuid() == 0 and not AS_OTHERS, reason="root may write everywhere")
 def test_cache_that_may_not_be_written_can_be_read(path: str, cache: Cache) -> None:
     """Its files may be read-only; to set is exit code 77, and to get gives what is there."""

@@ -11,7 +11,7 @@ import pytest
 from kvcli.cache import Cache, Occupied, Vacancy, Vacant
 from kvcli.engine import queues
 from kvcli.engine.claims import RANKS, Claim, place_of
-from kvcli.errors import Busy, Full, InputOutput, KvError, NoSuchStore
+from kvcli.errors import Busy, Full, InputOutput, KvError, NoSuchStore, ReadOnly
 from kvcli.store import Store
 from tests.processes import run
 from tests.test_cache_faults import refuse
@@ -57,6 +57,24 @@ def test_look_that_fails_frees_the_vacancy(cache: Cache, is_had: bool) -> None:
     with pytest.raises(ZeroDivisionError):
         steps.send(claim if is_had else None)
     assert claim.again().take() == is_had
+
+
+def test_value_that_came_with_the_time_out_is_had(cache: Cache) -> None:
+    """Who has waited for too long looks once more: a value that is there by then is taken, and no vacancy is opened."""
+    steps = cache.rendezvous(b"kx", lambda: b"filled")
+    first = next(steps)
+    with pytest.raises(StopIteration) as done:
+        steps.send(None)
+    assert done.value.value == b"filled"
+    assert first.take()
+
+
+def test_who_may_only_read_fills_nothing(path: str) -> None:
+    """A cache that was opened read-only gives no vacancy, and makes no file for it."""
+    Store(path).close()
+    with Store(path, read_only=True) as store, Cache(store) as cache, pytest.raises(ReadOnly):
+        cache.get_or_set("k")
+    assert not os.path.exists(os.path.join(path, "cache"))
 
 
 def test_very_many_who_gave_up_are_busy(cache: Cache) -> None:

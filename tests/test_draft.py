@@ -215,6 +215,53 @@ def test_notes_are_planned(real: Bucket) -> None:
     assert real.store.read(lambda snapshot: snapshot.noted(b"import")) == b"7"
 
 
+def test_plan_has_the_figures_of_its_store(real: Bucket) -> None:
+    """A draft takes no place, and its revision is that of the store that it is planned on."""
+    plan = Plan(real.store)
+    plan.bucket.set("new", b"x")
+    assert plan.store.stat() == real.store.stat()
+    assert plan.store.read(lambda snapshot: snapshot.revision) == real.store.stat()["revision"]
+
+
+def test_bucket_has_the_keys_that_are_planned(real: Bucket) -> None:
+    """Figures of a bucket count what was planned for it; its pages are those on disk."""
+    plan = Plan(real.store)
+    plan.bucket.set("new", b"x")
+    plan.bucket.delete("a")
+    plan.bucket.set("newer", b"x")
+    before = real.store.read(lambda snapshot: snapshot.bucket_stat(b"default"))
+    assert before["keys"] == 3
+    assert plan.store.read(lambda snapshot: snapshot.bucket_stat(b"default")) == {**before, "keys": 4}
+
+
+def test_mark_of_a_plan_tells_of_the_writes_of_others(real: Bucket) -> None:
+    """Who looks whether a bucket has changed meanwhile sees by its mark that somebody wrote to the store below."""
+    plan = Plan(real.store)
+    plan.bucket.set("a", b"planned")
+
+    def mark() -> bytes | None:
+        return plan.store.read(lambda snapshot: snapshot.mark(b"default"))
+
+    before = mark()
+    assert mark() == before
+    real.set("b", b"others")
+    assert mark() != before
+
+
+def test_handle_of_a_key_that_was_planned_just_now_is_good(real: Bucket) -> None:
+    """One's own writes do not make it lose, so there is no other transaction to wait for: only others' writes count."""
+    plan = Plan(real.store)
+
+    def work(update: Update) -> bool:
+        update.put(b"default", b"a", b"planned")
+        return update.wrote(b"default", b"a")
+
+    assert not plan.store.write(work)
+    swap(Cas.new(plan.bucket, "a"), b"swapped")
+    plan.commit()
+    assert real.get("a") == b"swapped"
+
+
 keys = st.text("ab/", min_size=1, max_size=3)
 steps = st.lists(
     st.one_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ import pytest
 from kvcli.engine import environment, opening, writer
 from kvcli.engine.connection import Connection
 from kvcli.engine.files import Files
+from kvcli.engine.update import Update
 from kvcli.errors import Busy, DamagedStore, Full, InputOutput, KvError, Other
 from kvcli.store import Store
 from tests.processes import run
@@ -218,6 +220,31 @@ def test_interrupt_that_comes_with_the_answer_waits_for_nothing(ours: Store, mon
     with pytest.raises(KeyboardInterrupt):
         ours.open("default").set("k", b"w")
     assert time.monotonic() - begun < writer.INTERRUPTED_SECONDS_MAX
+    assert ours.open("default").get("k") == b"w"
+
+
+def test_interrupt_in_the_midst_of_the_work_undoes_it(ours: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that has begun when Ctrl-C comes is not committed, and the caller leaves when that is certain."""
+    inside, calls = threading.Event(), list[writer.Call]()
+
+    def wait(call: writer.Call, *_: object) -> None:
+        calls.append(call)
+        assert inside.wait(20)
+        raise KeyboardInterrupt
+
+    def work(update: Update) -> None:
+        update.put(b"default", b"k", b"never")
+        inside.set()
+        while not calls[0].interrupted:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(writer.Call, "wait", wait)
+    with pytest.raises(KeyboardInterrupt):
+        ours.write(work)
+    assert (calls[0].ended, type(calls[0].error)) == (True, writer.GivenUp)
+    monkeypatch.undo()
+    assert ours.open("default").get("k") == b"v"
+    ours.open("default").set("k", b"w")
     assert ours.open("default").get("k") == b"w"
 
 

@@ -93,6 +93,14 @@ def test_json_error_about_bytes_that_are_no_utf8(kvcli: Run) -> None:
     assert json.loads(ran.stderr.decode("ascii"))["error"]["code"] == "no-such-store"
 
 
+@pytest.mark.parametrize(("command", "code"), [("/nowhere/x", 127), ("/etc/passwd", 126), ("false", 1)])
+def test_code_of_a_command_is_passed_on(filled: Run, command: str, code: int) -> None:
+    """What should have made a value and did not ends kvcli as a shell would tell it, and the value stays."""
+    ran = filled("cas", "k", "--json", "--update", "--", command)
+    assert (ran.returncode, json.loads(ran.stderr)["error"]["code"]) == (code, "command-failed")
+    assert filled("get", "k").stdout == b"1"
+
+
 def test_exists_answers_by_exit_code_alone(filled: Run) -> None:
     """It prints nothing; with --json the answer."""
     yes, no = filled("exists", "k"), filled("exists", "nope")

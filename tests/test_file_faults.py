@@ -10,10 +10,11 @@ import sys
 import lmdb
 import pytest
 
-from kvcli.engine import create, files, opening
-from kvcli.errors import DamagedStore, NoSuchStore, UnsupportedBucket
+from kvcli.engine import create, creation, files, opening, provenance
+from kvcli.errors import DamagedStore, InputOutput, NoSuchStore, UnsupportedBucket
 from kvcli.store import Store
 from tests.conftest import make_foreign
+from tests.processes import WRITE_RAW, run
 from tests.test_readers import AS_OTHERS
 
 
@@ -60,6 +61,23 @@ def test_creation_over_a_file_is_refused(tmp_path: os.PathLike[str]) -> None:
     assert os.path.getsize(file) == 1
 
 
+def test_first_pages_that_were_cut_short_are_no_damage(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What LMDB takes for a file of another kind is what it wrote itself, and could not end: the disk failed."""
+
+    def open_new(folder: str) -> None:
+        with open(os.path.join(folder, "data.mdb"), "wb") as file:
+            file.write(bytes(100))
+        raise lmdb.InvalidError("data.mdb: not an LMDB file")
+
+    monkeypatch.setattr(creation, "open_new", open_new)
+    with pytest.raises(InputOutput, match="the disk failed a read or a write"):
+        create(path)
+    assert os.listdir(path) == []
+    monkeypatch.undo()
+    with Store(path) as store:
+        assert store.buckets() == ["default"]
+
+
 def test_end_of_a_file_on_a_full_disk_is_left_out(tmp_path: os.PathLike[str]) -> None:
     """Pages that nobody uses need not be there."""
     file = os.path.join(tmp_path, "file")
@@ -85,6 +103,29 @@ def test_file_that_became_a_link_or_a_pipe_is_not_read(path: str) -> None:
     os.mkfifo(data)
     with pytest.raises(DamagedStore, match="is empty"):
         files.read_header(found)
+
+
+def test_file_that_was_written_to_while_it_was_looked_through_is_looked_through_again(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What looks like damage may be a write that was going on: only what is found of a file at rest is believed."""
+    make_foreign(path)
+    found, verify, looks = files.find(path), files.verify, 0
+    assert found is not None
+
+    def disturbed(data: str) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            run(WRITE_RAW, path, "k=1")
+            raise DamagedStore("a page that is used again")
+        verify(data)
+
+    monkeypatch.setattr(provenance, "verify", disturbed)
+    assert not provenance.is_vouched_for(found.data)
+    provenance.look_through(found)
+    assert looks == 2
+    assert provenance.is_vouched_for(found.data) is not False
 
 
 def test_file_without_a_meta_page_gets_no_revision(tmp_path: os.PathLike[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kvcli.batch import delete_span, get_many
 from kvcli.engine.transaction import Span
-from kvcli.errors import AccessDenied, InvalidBucketName, KvError, UnsupportedBucket
+from kvcli.errors import AccessDenied, InvalidBucketName, KvError, MalformedData, UnsupportedBucket
 from kvcli.store import Bucket, Store
 from tests.conftest import Run, make_foreign, walk
 from tests.test_foreign import FORMATS, digest
@@ -51,6 +51,18 @@ def test_walk_of_many_small_keys_of_the_main_database(path: str, lib_version: in
         assert walk(store.open("@main")) == [key.decode() for key in pairs]
 
 
+@FORMATS
+def test_span_of_the_main_database_ends_where_it_was_said(path: str, lib_version: int) -> None:
+    """Keys of a prefix, forwards and backwards: none that comes before or behind, and no record of a bucket."""
+    main = {b"a": b"", b"b1": b"", b"b2": b"", b"c": b""}
+    make(path, {"main": main, "bucket": {}}, lib_version)
+    span = Span.starting(b"b")
+    with Store(path, read_only=True) as store:
+        assert store.read(lambda snapshot: snapshot.keys(b"@main", span, 9)) == [b"b1", b"b2"]
+        back = Span(span.low, span.high, True)
+        assert store.read(lambda snapshot: snapshot.keys(b"@main", back, 9)) == [b"b2", b"b1"]
+
+
 def test_command_lists_all_of_the_main_database(path: str, kvcli: Run) -> None:
     """The command streams it whole, with values and without."""
     make_foreign(path, main=LARGE)
@@ -77,6 +89,18 @@ def test_main_database_gives_back_what_it_was_given(path: str, lib_version: int,
         main = store.open("@main")
         main.set("k", value)
         assert (main.get("k"), main.exists("k"), store.buckets()) == (value, True, ["@main", "users"])
+
+
+@FORMATS
+def test_value_that_would_stand_for_a_bucket_is_refused(path: str, lib_version: int) -> None:
+    """The record of a bucket, byte for byte, would be a bucket under another name: nothing is written."""
+    make_foreign(path, lib_version=lib_version, main={b"k": b"v"}, users={b"a": b"1"})
+    with Store(path, adopt=True) as store:
+        record = store.read(lambda snapshot: snapshot.mark(b"users"))
+        assert record is not None
+        with pytest.raises(MalformedData, match="would stand for a bucket"):
+            store.open("@main").set("k", record)
+        assert (store.open("@main").get("k"), store.buckets()) == (b"v", ["@main", "users"])
 
 
 def test_bucket_under_the_name_of_a_main_key_is_refused(path: str) -> None:

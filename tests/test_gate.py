@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from kvcli.engine import gate as gates
+from kvcli.engine import writer
 from kvcli.engine.calm import calm
 from kvcli.engine.gate import Gate
 from kvcli.errors import Busy
@@ -71,6 +72,22 @@ def test_who_waits_too_long_gives_up_and_lets_others_in(monkeypatch: pytest.Monk
         thread.start()
         thread.join()
         assert len(refused) == 1
+    with gate.passage():
+        pass
+
+
+def test_who_is_alone_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives none, the work is done all the same: others know the gate, and nobody is inside."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    gate = Gate()
+    thread = threading.Thread(target=gate.passage)
+    thread.start()
+    thread.join()
+    monkeypatch.setattr(writer, "start_new_thread", refuse)
+    assert gate.alone(threading.get_ident) == threading.get_ident()
     with gate.passage():
         pass
 

@@ -61,6 +61,23 @@ def test_bucket_dropped_and_made_again_by_another_process(two: str) -> None:
         assert bucket.get("k") == b"newer"
 
 
+def test_mark_of_a_bucket_is_another_after_a_write_to_it(two: str) -> None:
+    """Who compares two marks knows whether the bucket was written to between them; other buckets do not count."""
+    with Store(two) as store:
+
+        def mark() -> bytes | None:
+            return store.read(lambda snapshot: snapshot.mark(b"b"))
+
+        before = mark()
+        store.open("default").set("k", b"1")
+        assert mark() == before
+        store.open("b").set("k", b"new")
+        assert mark() != before
+        store.drop("b")
+        with pytest.raises(NoSuchBucket):
+            mark()
+
+
 def test_failed_creation_leaves_no_handle(path: str) -> None:
     """A bucket that was made in a transaction that failed is not there, and can be made afterwards."""
     with Store(path) as store:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kvcli.atomics import S64_MAX, S64_MIN, Cas, compare_and_set, increment, set_if, swap
+from kvcli.atomics import S64_MAX, S64_MIN, Cas, compare_and_set, increment, set_if, swap, swap_in
 from kvcli.batch import set_many
+from kvcli.engine.update import Update
 from kvcli.errors import CasFailed, HandleConsumed, IntegerOverflow, InvalidToken, NotAnInteger
 from kvcli.store import Bucket, Store
 
@@ -62,6 +63,21 @@ def test_swap_loses_to_every_write(bucket: Bucket, meddle: Meddling) -> None:
     with pytest.raises(CasFailed) as lost:
         swap(cas, b"mine")
     assert lost.value.value == bucket.get("k") == b"7"
+
+
+@pytest.mark.committed
+def test_swap_loses_to_a_write_of_its_own_transaction(bucket: Bucket) -> None:
+    """A write of the same value a moment before, in the transaction that swaps, is a write like others."""
+    bucket.set("k", b"7")
+    cas = Cas.new(bucket, "k")
+
+    def work(update: Update) -> None:
+        update.put(bucket.name, b"k", b"7")
+        swap_in(update, cas, b"k", b"mine")
+
+    with pytest.raises(CasFailed):
+        bucket.store.write(work)
+    assert bucket.get("k") == b"7"
 
 
 @pytest.mark.committed
