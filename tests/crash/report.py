@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-SHOWN_MAX = 20
+SHOWN_MAX = 60
 
 
 class Report:
