@@ -338,3 +338,19 @@ def test_cache_that_cannot_be_made_for_want_of_room(path: str, kibibytes: int) -
     ran = subprocess.run(["sh", "-c", f'ulimit -f {2 * kibibytes}; exec "$@"', "sh", *words], capture_output=True)
     assert (ran.returncode, b"may not grow" in ran.stderr) == (69, True)
     assert not [name for name in os.listdir(os.path.join(path, "cache")) if ".new-" in name]
+
+
+def test_cache_that_counts_more_pages_than_its_map_has_is_made_anew(path: str, cache: Cache) -> None:
+    """LMDB would map as many as it counts, for which no address space is enough: that is damage, and no want of room."""
+    cache.close()
+    data = os.path.join(folder(path), "data.mdb")
+    status = os.stat(data)
+    with open(data, "r+b") as file:
+        for page in (0, 1):
+            file.seek(page * 4096 + 16 + 120)
+            file.write((1 << 60).to_bytes(8, sys.byteorder))
+    os.utime(data, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with Store(path) as store, Cache(store) as found:
+        assert found.get("k") is None
+        found.set("k", b"new")
+        assert found.get("k") == b"new"

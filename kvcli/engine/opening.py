@@ -9,6 +9,7 @@ import time
 import lmdb
 
 from kvcli.engine.files import Files, read_header, verify
+from kvcli.errors import DamagedStore
 
 MAP_BYTES = 1 << 40  # An upper bound, sparse on disk; from 2**47 on LMDB cannot map it.
 MAP_STEPS = (1 << 36, 1 << 32, 1 << 30, 1 << 28, 1 << 26, 1 << 24)  # Where ulimit -v forbids a larger one.
@@ -54,10 +55,13 @@ def open_volatile(files: Files, *, writable: bool, mapped: bool) -> lmdb.Environ
     the pages in memory, four times as fast; where such a page has no block on a full disk that is a SIGBUS, so whoever
     says it has allocated the blocks.
     """
+    header = read_header(files)
+    if (header.last_page + 1) * header.page_bytes > header.map_size:
+        raise DamagedStore(f"{files.data} counts more pages than its map has")  # LMDB would map as many.
     reserve_lock(files.lock)
     env = _open_trying(
         files.path,
-        read_header(files).map_size,
+        header.map_size,
         {"readonly": not writable, "create": False, "sync": False, "writemap": mapped and writable, "max_dbs": 0},
     )
     env.reader_check()

@@ -24,6 +24,7 @@ ANSWERS = {0, 1, 3, 4, 5}
 PEAK_BYTES_MAX = 600 << 20
 HEAD_BYTES = 1 << 22  # What is looked at of a file that a hole makes vast.
 WATCH_SECONDS = 0.1
+LAST_REVISION = (1 << 64) - 1
 INTEGER_KEYS, ALL_FLAGS = (
     0x08,
     0x3FFE,
@@ -63,7 +64,8 @@ class Damaged:
         with open(os.path.join(self._folder.name, "big"), "wb") as file:
             file.write(bytes(20_000))
         self._before = {path: content(path) for path in (self._data, self._target)}
-        self.is_clean = is_clean(self._data)
+        # To lmdb.verify an empty key is in order wherever it stands, as it is in front of a branch.
+        self.is_clean = is_clean(self._data) and not (" key size of " in self.told and self.told.endswith(" 0x0"))
 
     def try_out(self, words: list[str], chance: random.Random) -> tuple[Ran, list[str]]:
         """Run a command, and say what was wrong with how it ended, or with what it left."""
@@ -144,7 +146,7 @@ def is_clean(path: str) -> bool:
 
     A shorter one may be sound, but of a value of many pages lmdb looks for the first alone. What a hole makes vast it would
     have to walk through, and is not asked. Nor does it look how the list of free pages is marked: with a wrong mark a write
-    takes its numbers for text.
+    takes its numbers for text; nor whether there can be another revision.
     """
     try:
         if os.path.getsize(path) > HEAD_BYTES or verify(path, subdir=False):  # type: ignore[no-untyped-call]
@@ -157,7 +159,8 @@ def is_clean(path: str) -> bool:
         for page in (0, 1)
     ]
     is_marked = all(meta["free flags"] & ALL_FLAGS == INTEGER_KEYS for meta in both)
-    return is_marked and pages.size >= (max(meta["last page"] for meta in both) + 1) * PAGE
+    is_last = any(meta["txnid"] == LAST_REVISION for meta in both)
+    return is_marked and not is_last and pages.size >= (max(meta["last page"] for meta in both) + 1) * PAGE
 
 
 def library(words: list[str]) -> None:
