@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
+from kvcli.batch import set_many
 from kvcli.store import Store
 from tests.conftest import Run
 
@@ -245,7 +247,7 @@ def test_installed_script(path: str, name: str) -> None:
 BOMBS = {
     "deep": "a = " + "[" * 10_000,
     "deep table": "a = " + "{a=" * 5000,
-    "long name": "a." * 10_000 + "a = 1",
+    "long name": "a." * 8_000 + "a = 1",
     "huge": f'store = "{"a" * 1_000_000}"',
     "long number": "a = " + "9" * 5000,
 }
@@ -267,3 +269,13 @@ def test_config_file_that_is_no_file_is_malformed(home: dict[str, str], kvcli: R
     os.remove(config)
     {"fifo": os.mkfifo, "folder": os.mkdir, "device": lambda file: os.symlink("/dev/zero", file)}[kind](config)
     assert kvcli("get", "k", env=home, timeout=30).returncode == 65
+
+
+def test_figures_of_a_bucket_are_those_of_its_pages(path: str, kvcli: Run) -> None:
+    """Its bytes are whole pages, and enough of them for what it holds."""
+    with Store(path) as store:
+        set_many(store.open("default"), [(f"{number:05}", b"x" * 100) for number in range(2000)])
+    figures = json.loads(kvcli("bucket", "stat", "--json").stdout)
+    assert figures["keys"] == 2000
+    assert figures["bytes"] % 4096 == 0
+    assert figures["bytes"] > 2000 * 105

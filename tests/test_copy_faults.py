@@ -20,7 +20,7 @@ from kvcli.engine.files import Files, find
 from kvcli.errors import Busy, DamagedStore, Full, InputOutput, NoSuchFile, NoSuchStore
 from kvcli.store import Store
 from tests.conftest import contents, make_foreign
-from tests.processes import READ, WRITE_RAW, run, start
+from tests.processes import READ, ROOT, WRITE_RAW, run, start
 from tests.test_cache_faults import refuse
 
 
@@ -212,3 +212,13 @@ def test_bookkeeping_of_another_program_is_none(path: str) -> None:
     before = contents(path)
     assert found(path) == []
     assert contents(path) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any group")
+def test_file_that_is_replaced_keeps_its_group(path: str) -> None:
+    """Whoever could read it by that group can afterwards."""
+    with Store(path) as store:
+        store.open("default").set("k", bytes(1 << 16))
+    os.chown(os.path.join(path, "data.mdb"), 0, 65534)
+    subprocess.run([sys.executable, "-m", "kvcli", "compact", "-s", path], check=True, cwd=ROOT)
+    assert os.stat(os.path.join(path, "data.mdb")).st_gid == 65534

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +15,9 @@ from kvcli.atomics import Cas, increment, set_if, swap
 from kvcli.batch import delete_many, set_many
 from kvcli.engine import KEY_BYTES_MAX, Engine
 from kvcli.engine.draft import Draft
-from kvcli.engine.transaction import Span
+from kvcli.engine.transaction import MAIN, Span
 from kvcli.engine.update import Update
-from kvcli.errors import CasFailed, Conflict, InvalidArgument, NotAnInteger
+from kvcli.errors import CasFailed, Conflict, InvalidArgument, MalformedData, NotAnInteger
 from kvcli.store import Bucket, Store
 from tests.conftest import make_foreign
 
@@ -308,3 +309,12 @@ def pages(store: Store, span: Span, count: int) -> object:
     bucket = store.open("default")
     total = store.read(lambda snapshot: snapshot.count(b"default"))
     return list(bucket.pages(span, count)), [pair for page in bucket.item_pages(span, count) for pair in page], total
+
+
+def test_value_that_would_be_a_bucket_is_refused_when_it_is_planned(path: str) -> None:
+    """In the main database, and not only by the transaction that the plan becomes."""
+    make_foreign(path, main={b"k": b"1"})
+    plan = Draft(Store(path, adopt=True).engine)
+    record = struct.pack("=IHH5Q", 0, 0, 1, 0, 1, 0, 1, 5)
+    with pytest.raises(MalformedData):
+        plan.write(lambda update: update.put(MAIN, b"new", record), 1)

@@ -208,3 +208,11 @@ def test_main_database_of_another_kind_is_refused_unharmed(path: str, flag: str,
         with pytest.raises(UnsupportedBucket, match=name):
             Bucket(store, b"@main").set("k", b"v")
     assert digest(path) == before
+
+
+def test_bucket_with_branch_pages_is_no_key_of_the_main_database(path: str) -> None:
+    """However large it is: LMDB counts its branch pages right behind the depth of its tree."""
+    make_foreign(path, main={b"own": b"1"}, large={b"%05d" % number: b"x" * 50 for number in range(5000)})
+    with Store(path, read_only=True) as store:
+        assert walk(store.open("@main")) == ["own"]
+        assert store.buckets() == ["@main", "large"]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import lmdb
 import pytest
 
+import kvcli
+from kvcli.atomics import Cas, swap
+from kvcli.engine.connection import is_open_here
 from kvcli.engine.transaction import Snapshot
 from kvcli.engine.update import Update
-from kvcli.errors import InvalidBucketName, NoSuchBucket
+from kvcli.errors import CasFailed, InvalidBucketName, NoSuchBucket
 from kvcli.store import Store
 from tests.processes import run
 
@@ -18,6 +24,13 @@ with env.begin(write=True) as txn:
     txn.drop(env.open_db(b"b", txn=txn))
     if sys.argv[2:] == ["recreate"]:
         txn.put(b"k", b"new", db=env.open_db(b"b", txn=txn))
+"""
+
+MAKE = """
+import lmdb, sys
+env = lmdb.open(sys.argv[1], map_size=1 << 40, max_dbs=8)
+with env.begin(write=True) as txn:
+    txn.put(b"k", b"old", db=env.open_db(b"b", txn=txn))
 """
 
 
@@ -174,3 +187,33 @@ def test_read_that_began_before_a_handle_was_opened(two: str) -> None:
             return snapshot.get(b"b", b"k")
 
         assert store.read(work) == b"old"
+
+
+def test_key_of_a_bucket_that_was_dropped_here_and_made_elsewhere_loses(two: str) -> None:
+    """With the same value, too: who dropped it wrote to every key of it."""
+    with Store(two) as store:
+        token = Cas.new(store.open("b"), "k").token()
+        store.drop("b")
+        run(MAKE, two)
+        with pytest.raises(CasFailed):
+            swap(Cas.from_token(store.open("b"), "k", token), b"mine")
+
+
+def test_what_could_not_be_opened_is_closed(path: str) -> None:
+    """Where there is no such bucket, the environment does not stay open for nobody."""
+    Store(path).close()
+    with pytest.raises(NoSuchBucket):
+        kvcli.open("nothing", store=path)
+    assert not is_open_here(f"{path}/data.mdb")
+
+
+def test_closed_store_leaves_no_thread(path: str) -> None:
+    """The thread that wrote ends with the store."""
+    before = len(os.listdir("/proc/self/task"))
+    with Store(path) as store:
+        store.open("default").set("k", b"v")
+        assert len(os.listdir("/proc/self/task")) > before
+    end = time.monotonic() + 20
+    while len(os.listdir("/proc/self/task")) > before:
+        assert time.monotonic() < end
+        time.sleep(0.01)

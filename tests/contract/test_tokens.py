@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kvcli import token as tokens
 from kvcli.atomics import Cas, increment, swap
 from kvcli.batch import set_many
+from kvcli.engine.update import Update
 from kvcli.errors import CasFailed, HandleConsumed, InvalidKey, InvalidToken, NoSuchBucket
 from kvcli.store import Bucket, Store
 
@@ -220,3 +221,14 @@ def test_handle_of_a_token_gives_the_value_that_is_there(bucket: Bucket) -> None
     cas = Cas.from_token(bucket, "k", Cas.new(bucket, "k").token())
     assert (cas.current(), cas.sees(b"1"), cas.sees(b"2"), cas.sees(None)) == (b"1", True, False, False)
     assert cas.token() == Cas.new(bucket, "k").token()
+
+
+@pytest.mark.committed
+def test_transaction_knows_what_it_wrote(bucket: Bucket) -> None:
+    """It tells of a key in its bucket alone, whatever the key of another is called (see Update.wrote)."""
+
+    def work(update: Update) -> list[bool]:
+        update.put(bucket.name, b"k", b"v")
+        return [update.wrote(bucket.name, b"k"), update.wrote(bucket.name, b"another"), update.wrote(b"k", bucket.name)]
+
+    assert bucket.store.write(work) == [True, False, False]
