@@ -140,6 +140,21 @@ def test_claim_of_who_left_at_the_last_moment_is_free(tmp_path: os.PathLike[str]
     assert Claim(path, place_of(b"k")).take()
 
 
+def test_who_leaves_when_the_wait_has_failed_keeps_nothing(
+    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was given, so there is nothing to release, and the claim is free for the next one."""
+    claim, done = Claim(os.path.join(tmp_path, "claims"), place_of(b"k")), allocate_lock()
+    done.acquire()
+    with monkeypatch.context() as patched:
+        patched.setattr(Claim, "wait", refuse(errno.EIO))
+        waiter = queues.line_up(claim, done.release)
+        assert done.acquire(timeout=20)
+    queues.leave_for_good(claim, waiter)
+    assert (waiter.claim, isinstance(waiter.error, OSError)) == (None, True)
+    assert claim.again().take()
+
+
 def test_those_who_wait_have_it_one_after_the_other(tmp_path: os.PathLike[str]) -> None:
     """Of those of one process who wait for a claim, the first gets it, and the next one when that is released."""
     path, place = os.path.join(tmp_path, "claims"), place_of(b"k")
