@@ -186,6 +186,19 @@ def test_removal_without_room_empties_the_cache(cache: Cache, monkeypatch: pytes
     assert cache.get("k") == b"w"
 
 
+def test_removal_without_room_from_a_cache_that_is_gone_makes_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another process has removed the cache meanwhile there is nothing to throw away, and nothing is made."""
+
+    def write(*_: object, **__: object) -> None:
+        raise Full("x")
+
+    Store(path).close()
+    monkeypatch.setattr(Shelf, "_write", write)
+    with again(path) as cache:
+        assert cache.delete_many(["k"]) == 0
+    assert not os.path.exists(os.path.join(path, "cache"))
+
+
 def test_file_in_the_place_of_a_generation_gives_way(path: str) -> None:
     """It is damage like other damage: told, removed, and another generation begins."""
     told: list[str] = []

@@ -48,6 +48,14 @@ def context_switches(pid: int) -> int:
         return sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
 
 
+def until_it_waits(pid: int) -> None:
+    """Wait until a process has the thread that waits for it, as who waits with a time-out has."""
+    deadline = time.monotonic() + 60
+    while len(os.listdir(f"/proc/{pid}/task")) < 2:
+        assert time.monotonic() < deadline, "it does not wait"
+        time.sleep(0.01)
+
+
 def test_many_callers_run_the_command_once(path: str, tmp_path: os.PathLike[str]) -> None:
     """Of 50 processes that call get-or-set at the same moment one runs the command; all print the same bytes."""
     ran = os.path.join(tmp_path, "ran")
@@ -122,7 +130,8 @@ def test_interrupted_waiter_keeps_nothing(path: str) -> None:
     filler = start(FILLER, path)
     assert said(filler) == "vacant"
     leaving, staying = start(FILLER, path, "60"), start(FILLER, path, "60")
-    time.sleep(0.5)
+    until_it_waits(leaving.pid)
+    until_it_waits(staying.pid)
     leaving.send_signal(signal.SIGINT)
     leaving.communicate(timeout=5)
     kill(filler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from _thread import allocate_lock
 
 import pytest
 
@@ -137,6 +138,40 @@ def test_claim_of_who_left_at_the_last_moment_is_free(tmp_path: os.PathLike[str]
         time.sleep(0.01)
     queues.leave_for_good(Claim(path, place_of(b"k")), waiter)
     assert Claim(path, place_of(b"k")).take()
+
+
+def test_who_leaves_when_the_wait_has_failed_keeps_nothing(
+    tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was given, so there is nothing to release, and the claim is free for the next one."""
+    claim, done = Claim(os.path.join(tmp_path, "claims"), place_of(b"k")), allocate_lock()
+    done.acquire()
+    with monkeypatch.context() as patched:
+        patched.setattr(Claim, "wait", refuse(errno.EIO))
+        waiter = queues.line_up(claim, done.release)
+        assert done.acquire(timeout=20)
+    queues.leave_for_good(claim, waiter)
+    assert (waiter.claim, isinstance(waiter.error, OSError)) == (None, True)
+    assert claim.again().take()
+
+
+def test_those_who_wait_have_it_one_after_the_other(tmp_path: os.PathLike[str]) -> None:
+    """Of those of one process who wait for a claim, the first gets it, and the next one when that is released."""
+    path, place = os.path.join(tmp_path, "claims"), place_of(b"k")
+    holder = Claim(path, place)
+    assert holder.take()
+    had = [allocate_lock(), allocate_lock()]
+    for each in had:
+        each.acquire()
+    waiters = [queues.line_up(Claim(path, place), each.release) for each in had]
+    holder.release()
+    assert had[0].acquire(timeout=20)
+    assert (waiters[0].claim is not None, waiters[1].claim) == (True, None)
+    waiters[0].had().release()
+    assert had[1].acquire(timeout=20)
+    assert not Claim(path, place).take()
+    waiters[1].had().release()
+    assert Claim(path, place).take()
 
 
 def test_child_has_nobody_who_waits(path: str) -> None:

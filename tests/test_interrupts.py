@@ -45,7 +45,7 @@ class Interrupter:
 
     def interrupts(self, work: Callable[[], object]) -> bool:
         """Run work and tell whether it was interrupted."""
-        before = signal.signal(signal.SIGINT, interrupt)
+        before, tracer = signal.signal(signal.SIGINT, interrupt), sys.gettrace()
         try:
             sys.settrace(self)  # type: ignore[arg-type]
             work()
@@ -55,6 +55,7 @@ class Interrupter:
             return True
         finally:
             signal.signal(signal.SIGINT, before)
+            sys.settrace(tracer)  # That of coverage, which would see nothing of all later tests.
         return False
 
 
