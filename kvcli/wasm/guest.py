@@ -8,7 +8,7 @@ from wasmtime import Config, Engine, ExitTrap, Store, WasmtimeError
 from wasmtime.component import Component, Linker
 
 from kvcli.errors import GuestTrapped, MalformedData, NoSuchImport
-from kvcli.wasm.border import Link
+from kvcli.wasm.border import link_class
 from kvcli.wasm.compiled import load
 from kvcli.wasm.limits import Limits, attend
 
@@ -45,7 +45,7 @@ class Guest:
         """
         linker = Linker(self.engine)
         linker.add_wasip2()
-        link = host.define(linker, self.component, self.engine, Link)
+        link = host.define(linker, self.component, self.engine, link_class(self.engine, self._compiled))
 
         def stop() -> None:
             link.closed = True
@@ -60,9 +60,12 @@ class Guest:
                 raise link.failure from error
             raise self._told(error) from error
 
+    def _compiled(self, wasm: bytes) -> Component:
+        return load(self.engine, wasm, self._folder, self._configuration)
+
     def _load(self, wasm: bytes) -> Component:
         try:
-            return load(self.engine, wasm, self._folder, self._configuration)
+            return self._compiled(wasm)
         except WasmtimeError as error:
             raise MalformedData(f"{self.name} is no component: {reason(error)}") from error
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kvcli.atomics import Cas
     from kvcli.store import Bucket
-    from kvcli.wasm.border.fast import Link
+    from kvcli.wasm.border import FastLink
     from kvcli.wasm.grants import Grants
 
 ROOMS: dict[str, Any] = {"store": store, "atomics": atomics, "batch": batch}
@@ -42,7 +42,7 @@ class Host:
         """Give the number by which wasmtime knows a resource of the host's."""
         return 1 + list(self._handles).index(resource)
 
-    def define(self, linker: Linker, component: Component, engine: Engine, link_of: type[Link]) -> Link:
+    def define(self, linker: Linker, component: Component, engine: Engine, link_of: type[FastLink]) -> FastLink:
         """Define what a component imports of wasi:keyvalue, each function in the shape that it is imported in.
 
         What is not known stays undefined, and is missed when the component is instantiated.

@@ -12,7 +12,7 @@ What is wrong with the binding (wasmtime 50.0.1, `wasmtime.component`), and why 
     read before the function is called.
 
 This rests on layouts that the C header promises, and on private names of the binding. So selftest looks whether all is as it
-was when it was written, and where it is not, public.Link does the same by the binding's own conversions.
+was when it was written, and where it is not, public.PublicLink does the same by the binding's own conversions.
 Roads not taken: a module in C would be faster still, and would have to be built for every platform; a core module in place of
 a component would leave the canonical ABI to us.
 """
@@ -42,7 +42,7 @@ THUNK = ctypes.CFUNCTYPE(  # wasmtime_component_func_callback_t with addresses f
 NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
 
 
-class Link:
+class FastLink:
     """What the functions of one host share: the numbers of its resources, and its first failure that was no answer."""
 
     def __init__(self, resources: Resources, refuse: Refuse) -> None:
