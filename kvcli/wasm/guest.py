@@ -93,7 +93,7 @@ class Guest:
     def _told(self, error: WasmtimeError) -> GuestTrapped | NoSuchImport:
         text = str(error)
         if MISSING in text:
-            return NoSuchImport(f"{self.name} imports what kvcli does not have: {text.splitlines()[0]}")
+            return NoSuchImport(f"{self.name} imports what kvcli does not have: {missing(text)}")
         if HOSTCALL_FUEL in text:
             return GuestTrapped(f"{self.name} passed more than 2.7 MB to the host in one call, which wasmtime ends")
         return GuestTrapped(f"{self.name} trapped: {reason(error)}")
@@ -104,3 +104,9 @@ def reason(error: WasmtimeError) -> str:
     first, _, causes = str(error).strip().partition("Caused by:")
     line = causes.strip().splitlines()[-1] if causes.strip() else first.splitlines()[0]
     return line.strip().removeprefix("wasm trap: ")
+
+
+def missing(text: str) -> str:
+    """Name what is missing, as wasmtime does: the interface, and the function of it if it is that alone."""
+    names = text.split("`")[1::2]
+    return " of ".join(f"`{name}`" for name in reversed(names))
