@@ -48,7 +48,7 @@ ENDS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "nothing": ((), 65, "nothing.wat is no component: expected at least one module field"),
     "no command": (
         *((), 65),
-        "no command.wat exports no wasi:cli/run@0.2.x, so that there is nothing to run: make it a command",
+        "no command.wat exports no wasi:cli/run, so that there is nothing to run: make it a command",
     ),
     "unknown import": (
         *((), 66),
@@ -287,6 +287,21 @@ def test_errors_as_json(kvcli: Run, guest: Guest) -> None:
     assert b'"code":"trap"' in kvcli("run", "--json", guest("trap")).stderr
     assert b'"code":"timeout"' in kvcli("run", "--json", "--timeout", "100ms", guest("loop")).stderr
     assert b'"code":"no-such-import"' in kvcli("run", "--json", guest("unknown import")).stderr
+
+
+def test_watcher(kvcli: Run, guest: Guest) -> None:
+    """With --watch a guest is told of what it wrote, in order, and of what it writes then; without, of nothing."""
+    assert kvcli("run", guest("watch")).returncode == 0
+    assert kvcli("list", "--values").stdout == b"k\t6\n"
+    assert kvcli("run", "--watch", guest("watch")).returncode == 0
+    assert kvcli("list", "--values").stdout == b"deleted\tj\nk\t6\nset\t6\n"
+
+
+def test_watcher_that_is_not_there(kvcli: Run, guest: Guest) -> None:
+    """It is told before the guest runs."""
+    ran = kvcli("run", "--watch", guest("count"))
+    assert (ran.returncode, kvcli("list").stdout) == (65, b"")
+    assert ran.stderr == b"kvcli: count.wat exports no on-set of wasi:keyvalue/watcher: leave --watch out\n"
 
 
 # Compiled components

@@ -41,6 +41,9 @@ def run(
         int | None,
         typer.Option("--fuel", metavar="N", min=1, help="Let it run so many instructions, or about that."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="When it is done, tell the watcher that it exports of what it wrote.")
+    ] = False,
 ) -> None:
     """Run a WebAssembly component that imports wasi:keyvalue.
 

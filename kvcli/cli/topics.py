@@ -54,6 +54,10 @@ A command that kvcli runs and that fails passes its own code on: CMD of `cas --u
 run`, and the editor of `edit`. One that cannot be run is 126, one that is not there 127, and one that a signal has ended
 is 128 and the number of the signal.
 
+`run` passes on what its component ends with, 1 if that says no more than that it failed. A trap, which is also the end of
+one that has no memory or fuel left, is 134, and a time-out 124; what is no component is 65, and one that imports what
+kvcli does not have 66.
+
 `batch` ends with the code of the operation that ended it; with --keep-going it is 4 if any failed. A script of the REPL
 ends with the code of the first line that failed.
 """

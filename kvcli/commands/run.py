@@ -32,6 +32,7 @@ def run(
     timeout: str | None = None,
     memory: str | None = None,
     fuel: int | None = None,
+    watch: bool = False,
 ) -> Replay:
     """Run the component in `file`; its exit code is that of the command."""
     from kvcli import wasm
@@ -56,6 +57,7 @@ def run(
             memory=room,
             fuel=fuel,
             compiled=compiled_folder(),
+            watch=watch,
         )
         yield from ()
 

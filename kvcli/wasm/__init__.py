@@ -29,13 +29,15 @@ def run(
     memory: int | None = None,
     fuel: int | None = None,
     compiled: str | None = None,
+    watch: bool = False,
 ) -> int:
     """Run the component in the file `component`, with `words` as its arguments, and give its exit code.
 
     `buckets` are those that it may open, by the identifier it uses; an identifier of `denied` is access-denied to it, any
     other no-such-store. It sees `variables`, `folders`, stdout and stderr, and stdin unless that is False.
     It may run for `timeout` seconds, take `memory` bytes, and burn `fuel`, a unit for most instructions.
-    `compiled` is a folder of mode 0700 to keep machine code in.
+    `compiled` is a folder of mode 0700 to keep machine code in. With `watch`, the watcher that the component exports is told
+    of what it wrote, when it is done.
     Raises NoSuchImport, also without the extra `wasm`; OSError for the file, MalformedData for what is no component,
     GuestTrapped, GuestTimedOut.
     """
@@ -45,12 +47,13 @@ def run(
     from kvcli.wasm.host import Host
     from kvcli.wasm.limits import Limits
     from kvcli.wasm.sandbox import Sandbox
+    from kvcli.wasm.watcher import Changes
 
     name = os.path.basename(os.fspath(component))
     sandbox = Sandbox([name, *words], variables, folders, stdin=stdin)
     with open(component, "rb") as file:
         guest = Guest(name, file.read(), Limits(timeout, memory, fuel), compiled)
-    return guest.run(Host(Grants(buckets, denied)), sandbox)
+    return guest.run(Host(Grants(buckets, denied), Changes() if watch else None), sandbox)
 
 
 def require() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def functions(host: Host, types: Types) -> dict[str, Function]:
     """Give the functions of the interface, by their names in the component model."""
     buckets, swaps = host.buckets, host.swaps
-    add = increment_unsigned if "increment" in types and is_unsigned(types) else increment
+    add = increment_unsigned if is_unsigned(types) else increment
 
     def increment_(bucket: int, key: str, delta: int) -> int:
         after = add(buckets[bucket], key, delta)
@@ -32,7 +32,7 @@ def functions(host: Host, types: Types) -> dict[str, Function]:
         passing(value)
         return swaps.add(cas), value
 
-    with_value = "swap" in types and tells_value(types)
+    with_value = tells_value(types)
 
     def refused(error: KvError) -> Refused:
         if isinstance(error, CasFailed) and with_value and len(error.value or b"") > VALUE_BYTES_MAX:

@@ -40,7 +40,7 @@ def functions(host: Host, types: Types) -> dict[str, Function]:
         host.changed(buckets[bucket], dict.fromkeys(keys))
 
     return {
-        "get-many": get_many_pairs if "get-many" in types and pairs_always(types) else get_many_,
+        "get-many": get_many_pairs if pairs_always(types) else get_many_,
         "set-many": set_many_,
         "delete-many": delete_many_,
     }

@@ -10,15 +10,16 @@ from wasmtime.component import Component, Linker
 from kvcli.errors import GuestTrapped, MalformedData, NoSuchImport
 from kvcli.wasm.border import link_class
 from kvcli.wasm.compiled import load
+from kvcli.wasm.exports import Exports
 from kvcli.wasm.limits import Limits, attend
+from kvcli.wasm.watcher import Watcher
 
 if TYPE_CHECKING:
-    from wasmtime.component import Func, Instance
-
+    from kvcli.wasm.border import FastLink
     from kvcli.wasm.host import Host
     from kvcli.wasm.sandbox import Sandbox
 
-RUN = "wasi:cli/run@"
+RUN = "wasi:cli/run"
 MISSING = "matching implementation was not found in the linker"
 HOSTCALL_FUEL = "fuel allocated for hostcalls has been exhausted"
 
@@ -52,7 +53,7 @@ class Guest:
             self.engine.increment_epoch()
 
         try:
-            return attend(lambda: self._run(linker, sandbox), stop, self.limits.timeout)
+            return attend(lambda: self._run(linker, sandbox, host, link), stop, self.limits.timeout)
         except ExitTrap as error:
             return error.code
         except WasmtimeError as error:
@@ -69,7 +70,19 @@ class Guest:
         except WasmtimeError as error:
             raise MalformedData(f"{self.name} is no component: {reason(error)}") from error
 
-    def _run(self, linker: Linker, sandbox: Sandbox) -> int:
+    def _run(self, linker: Linker, sandbox: Sandbox, host: Host, link: FastLink) -> int:
+        store = self._store(sandbox)
+        exports = Exports(self.name, self.component, store, linker.instantiate(store, self.component))
+        watcher = Watcher(exports, host.changes) if host.changes is not None else None
+        run = exports.find(RUN, "run")
+        if run is None:
+            raise MalformedData(f"{self.name} exports no {RUN}, so that there is nothing to run: make it a command")
+        answer = run(store)
+        if watcher is not None:
+            watcher.tell(link, host.buckets)
+        return 1 if answer.tag == "err" else 0
+
+    def _store(self, sandbox: Sandbox) -> Store:
         store = Store(self.engine)
         store.set_wasi(sandbox.config())
         store.set_epoch_deadline(1)
@@ -77,18 +90,7 @@ class Guest:
             store.set_limits(memory_size=self.limits.memory)
         if self.limits.fuel is not None:
             store.set_fuel(self.limits.fuel)
-        instance = linker.instantiate(store, self.component)
-        answer = self._command(store, instance)(store)
-        return 1 if answer.tag == "err" else 0
-
-    def _command(self, store: Store, instance: Instance) -> Func:
-        for name in self.component.type.exports(self.engine):
-            if name.startswith(RUN):
-                index = instance.get_export_index(store, "run", instance.get_export_index(store, name))
-                function = None if index is None else instance.get_func(store, index)
-                if function is not None:
-                    return function
-        raise MalformedData(f"{self.name} exports no {RUN}0.2.x, so that there is nothing to run: make it a command")
+        return store
 
     def _told(self, error: WasmtimeError) -> GuestTrapped | NoSuchImport:
         text = str(error)

@@ -11,7 +11,7 @@ from kvcli.wasm.handles import Handles
 from kvcli.wasm.shapes import interfaces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from wasmtime import Engine
     from wasmtime.component import Component, Linker
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kvcli.store import Bucket
     from kvcli.wasm.border import FastLink
     from kvcli.wasm.grants import Grants
+    from kvcli.wasm.watcher import Changes
 
 ROOMS: dict[str, Any] = {"store": store, "atomics": atomics, "batch": batch}
 BUCKET, CAS = "bucket", "cas"
@@ -28,15 +29,18 @@ BUCKET, CAS = "bucket", "cas"
 class Host:
     """The things of one guest."""
 
-    def __init__(
-        self, grants: Grants, changed: Callable[[Bucket, Mapping[str, bytes | None]], object] = lambda *_: None
-    ) -> None:
-        """Begin with nothing held. `changed` hears of what the guest wrote: values by key, None for what it deleted."""
+    def __init__(self, grants: Grants, changes: Changes | None = None) -> None:
+        """Begin with nothing held. `changes` takes note of what the guest writes."""
         self.grants = grants
-        self.changed = changed
+        self.changes = changes
         self.buckets: Handles[Bucket] = Handles()
         self.swaps: Handles[Cas] = Handles()
         self._handles: dict[str, Handles[Any]] = {BUCKET: self.buckets, CAS: self.swaps}
+
+    def changed(self, bucket: Bucket, values: Mapping[str, bytes | None]) -> None:
+        """Hear of what the guest wrote: values by key, None for what it deleted."""
+        if self.changes is not None:
+            self.changes.note(bucket, values)
 
     def number(self, resource: str) -> int:
         """Give the number by which wasmtime knows a resource of the host's."""

@@ -14,7 +14,6 @@ from wasmtime.component import (
     ComponentInstanceType,
     FuncType,
     ResourceType,
-    ResultType,
     TupleType,
 )
 
@@ -48,34 +47,35 @@ def interfaces(component: Component, engine: Engine) -> list[Interface]:
 
 def counts_cursors(types: Types) -> bool:
     """Tell whether the cursor of list-keys is a number, as in 0.2.0-draft, and no text."""
-    return isinstance(_parameter(types, "[method]bucket.list-keys", -1).payload, U64)
+    return isinstance(_inside(_last(types, "[method]bucket.list-keys"), "payload"), U64)
 
 
 def is_unsigned(types: Types) -> bool:
     """Tell whether increment adds a u64, as in 0.2.0-draft, and no s64."""
-    return isinstance(_parameter(types, "increment", -1), U64)
+    return isinstance(_last(types, "increment"), U64)
 
 
 def pairs_always(types: Types) -> bool:
     """Tell whether get-many gives a pair for every key, as in Spin's text, and no option of a pair."""
-    return isinstance(_ok(types["get-many"]).element, TupleType)
+    return isinstance(_inside(_answer(types, "get-many"), "ok", "element"), TupleType)
 
 
 def tells_value(types: Types) -> bool:
     """Tell whether cas-failed carries the value beside the handle, as in the text with new-with-read."""
-    failed = dict(_result(types["swap"]).err.cases)["cas-failed"]  # type: ignore[union-attr]
-    return isinstance(failed, TupleType)
+    cases = dict(_inside(_answer(types, "swap"), "err", "cases") or ())
+    return isinstance(cases.get("cas-failed"), TupleType)
 
 
-def _parameter(types: Types, name: str, index: int) -> Any:
-    return types[name].params[index][1]
+def _last(types: Types, name: str) -> Any:
+    return types[name].params[-1][1] if name in types else None
 
 
-def _result(kind: FuncType) -> ResultType:
-    if not isinstance(kind.result, ResultType):
-        raise TypeError("a function of wasi:keyvalue gives a result")
-    return kind.result
+def _answer(types: Types, name: str) -> Any:
+    return types[name].result if name in types else None
 
 
-def _ok(kind: FuncType) -> Any:
-    return _result(kind).ok
+def _inside(kind: Any, *names: str) -> Any:
+    """Go into a type, part by part; None where it has no such part."""
+    for name in names:
+        kind = getattr(kind, name, None)
+    return kind

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # wasmtime lets a guest pass 2,796,202 bytes to the host in one call, and ends it at one more; from the host to a guest it
 # takes 80 bytes of memory for each. What a guest can set it should be able to get, so both ways have the same limit.
 VALUE_BYTES_MAX = 2 << 20
-LIST_KEYS = "[method]bucket.list-keys"
 
 Value = TypeVar("Value", bound=bytes | None)
 
@@ -59,7 +58,7 @@ def functions(host: Host, types: Types) -> dict[str, Function]:
         "[method]bucket.set": set_,
         "[method]bucket.delete": delete,
         "[method]bucket.exists": lambda bucket, key: buckets[bucket].exists(key),
-        LIST_KEYS: list_keys_from if LIST_KEYS in types and counts_cursors(types) else list_keys,
+        "[method]bucket.list-keys": list_keys_from if counts_cursors(types) else list_keys,
     }
 
 

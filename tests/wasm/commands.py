@@ -210,6 +210,31 @@ def after_a_write(body: str) -> str:
     return command(f"{write(t('k'), t('1'))} {body}", t)
 
 
+def watching() -> str:
+    """Set and delete keys of one letter; told of such a key, put what was told under `set` or `deleted`."""
+    t = Texts()
+    k, j = t("k"), t("j")
+    body = (
+        f"{write(k, t('1'))} {write(j, t('2'))} (call $bucket-delete (local.get $b) {j} {R}) "
+        f"(call $increment (local.get $b) {k} (i64.const 5) {R}) (i32.const 0)"
+    )
+    functions = f"""
+      (func (export "on-set") (param i32 i32 i32 i32 i32)
+        (if (i32.eq (local.get 2) (i32.const 1))
+          (then (call $bucket-set (local.get 0) {t("set")} (local.get 3) (local.get 4) {R})))
+        (call $drop-bucket (local.get 0)))
+      (func (export "on-delete") (param i32 i32 i32)
+        (call $bucket-set (local.get 0) {t("deleted")} (local.get 1) (local.get 2) {R})
+        (call $drop-bucket (local.get 0)))"""
+    lifted = "".join(
+        f"""(func ${name} (param "bucket" (own $bucket)) (param "key" string) {more}
+          (canon lift (core func $main "{name}") {OPTIONS}))"""
+        for name, more in (("on-set", '(param "value" (list u8))'), ("on-delete", ""))
+    )
+    instance = '(instance $w (export "on-set" (func $on-set)) (export "on-delete" (func $on-delete)))'
+    return command(body, t, functions, f'{lifted}{instance}(export "wasi:keyvalue/watcher@0.2.0-draft2" (instance $w))')
+
+
 LOOP = "(loop $for-ever (br $for-ever)) (i32.const 0)"
 COMMANDS = {
     "ok": simple("(i32.const 0)"),
@@ -231,6 +256,7 @@ COMMANDS = {
         "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable"
     ),
     "stdin": after_a_write(f"(call $read (call $get-stdin) (i64.const 10) {R}) (i32.const 0)"),
+    "watch": watching(),
     "two-megabytes": setting(2 << 20),
     "three-megabytes": setting(3_000_000),
 }
