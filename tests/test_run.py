@@ -8,7 +8,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ pytest.importorskip("wasmtime", reason="the extra wasm is not installed: pip ins
 
 from kvcli import wasm
 from kvcli.commands.run import folder, variables
+from kvcli.engine import exists
 from kvcli.errors import InvalidArgument, MalformedData, NoSuchFile
 from kvcli.store import Store
 from kvcli.wasm.compiled import FILES_MAX, is_private
@@ -113,23 +115,29 @@ def test_time_out_of_a_guest_that_waits_for_stdin(kvcli: Run, guest: Guest) -> N
 @pytest.mark.parametrize("name", ["loop", "stdin"])
 def test_interrupt(path: str, guest: Guest, name: str) -> None:
     """Ctrl-C ends a guest at once, also one that loops, and one that waits for stdin; nothing is told."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "kvcli", "run", "-s", path, guest(name)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    wait_for_key(path, "k")
-    before = time.monotonic()
-    child.send_signal(signal.SIGINT)
-    assert (child.wait(timeout=60), child.communicate()[1]) == (130, b"")
+    with started(path, guest(name), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        wait_for_key(path, "k")
+        before = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        assert (child.wait(timeout=60), child.communicate()[1]) == (130, b"")
     assert time.monotonic() - before < 5
+
+
+@contextmanager
+def started(path: str, file: str, **streams: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a guest on a store, and see to it that it does not stay."""
+    words = [sys.executable, "-m", "kvcli", "run", "-s", path, file]
+    with subprocess.Popen(words, cwd=ROOT, **streams) as child:  # type: ignore[call-overload]
+        try:
+            yield child
+        finally:
+            child.kill()
 
 
 def wait_for_key(path: str, key: str) -> None:
     """Wait until a process has made the store and set a key."""
     for _ in range(600):
-        if os.path.exists(path):
+        if exists(path):
             with Store(path, read_only=True) as store:
                 if store.open("default").exists(key):
                     return
@@ -140,10 +148,9 @@ def wait_for_key(path: str, key: str) -> None:
 @pytest.mark.parametrize(("name", "key", "total"), [("count", "n", b"100"), ("swap", "n", (100).to_bytes(4, "little"))])
 def test_no_update_is_lost(kvcli: Run, path: str, guest: Guest, name: str, key: str, total: bytes) -> None:
     """Two processes whose guests add 1, by increment or by swaps that are done again when lost, add up exactly."""
-    words = [sys.executable, "-m", "kvcli", "run", "-s", path, guest(name)]
-    other = subprocess.Popen(words, cwd=ROOT)
-    assert kvcli("run", guest(name)).returncode == 0
-    assert other.wait(timeout=60) == 0
+    with started(path, guest(name)) as other:
+        assert kvcli("run", guest(name)).returncode == 0
+        assert other.wait(timeout=60) == 0
     with Store(path) as store:
         assert store.open("default").get(key) == total
 
@@ -151,9 +158,9 @@ def test_no_update_is_lost(kvcli: Run, path: str, guest: Guest, name: str, key: 
 def test_swap_loses_to_a_guest_that_puts_the_value_back(kvcli: Run, path: str, guest: Guest) -> None:
     """A-B-A between two processes: the swap of the first guest is cas-failed, and the value is the second one's."""
     kvcli("set", "k", "a")
-    victim = subprocess.Popen([sys.executable, "-m", "kvcli", "run", "-s", path, guest("aba-victim")], cwd=ROOT)
-    assert kvcli("run", guest("aba-writer")).returncode == 0
-    assert victim.wait(timeout=60) == 0
+    with started(path, guest("aba-victim")) as victim:
+        assert kvcli("run", guest("aba-writer")).returncode == 0
+        assert victim.wait(timeout=60) == 0
     assert kvcli("get", "k").stdout == b"a"
 
 

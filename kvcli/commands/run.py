@@ -12,6 +12,7 @@ from kvcli.units import milliseconds, size
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from kvcli.commands.context import Context
     from kvcli.wasm.sandbox import Folder
@@ -39,30 +40,31 @@ def run(
     from kvcli.location import compiled_folder
 
     wasm.require()
-    seconds = None if timeout is None else milliseconds(timeout, "--timeout") / 1000
-    room = None if memory is None else size(memory, "--memory")
-    if room is not None and room < MEMORY_BYTES_MIN:
-        raise InvalidArgument(f"--memory is at least 64K, the smallest that a component can have, not {memory}")
-    granted = grants(context, bucket or [])
+    seconds, room = limits(timeout, memory)
+    given: dict[str, Any] = {
+        "buckets": grants(context, bucket or []),
+        "denied": deny or [],
+        "cache": context.cache(beside=True),
+        "variables": variables(env or []),
+        "folders": [folder(each) for each in dir or []],
+        "compiled": compiled_folder(),
+    }
 
     def guest() -> Iterator[tuple[int, bytes]]:
-        replay.exit_code = wasm.run(
-            file,
-            words or [],
-            buckets=granted,
-            denied=deny or [],
-            variables=variables(env or []),
-            folders=[folder(each) for each in dir or []],
-            timeout=seconds,
-            memory=room,
-            fuel=fuel,
-            compiled=compiled_folder(),
-            watch=watch,
-        )
+        replay.exit_code = wasm.run(file, words or [], timeout=seconds, memory=room, fuel=fuel, watch=watch, **given)
         yield from ()
 
     replay = Replay(guest())
     return replay
+
+
+def limits(timeout: str | None, memory: str | None) -> tuple[float | None, int | None]:
+    """Read seconds and bytes. Raises InvalidArgument."""
+    seconds = None if timeout is None else milliseconds(timeout, "--timeout") / 1000
+    room = None if memory is None else size(memory, "--memory")
+    if room is not None and room < MEMORY_BYTES_MIN:
+        raise InvalidArgument(f"--memory is at least 64K, the smallest that a component can have, not {memory}")
+    return seconds, room
 
 
 def grants(context: Context, said: list[str]) -> dict[str, Bucket]:

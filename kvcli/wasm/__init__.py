@@ -10,6 +10,7 @@ from kvcli.errors import NoSuchImport
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from kvcli.cache import Cache
     from kvcli.store import Bucket
     from kvcli.wasm.sandbox import Folder
 
@@ -22,6 +23,7 @@ def run(
     *,
     buckets: Mapping[str, Bucket],
     denied: Collection[str] = (),
+    cache: Cache | None = None,
     variables: Mapping[str, str] | None = None,
     folders: Sequence[Folder] = (),
     stdin: bool = True,
@@ -34,7 +36,7 @@ def run(
     """Run the component in the file `component`, with `words` as its arguments, and give its exit code.
 
     `buckets` are those that it may open, by the identifier it uses; an identifier of `denied` is access-denied to it, any
-    other no-such-store. It sees `variables`, `folders`, stdout and stderr, and stdin unless that is False.
+    other no-such-store. `cache` is what it may use as a cache. It sees `variables`, `folders`, stdout and stderr, and stdin unless that is False.
     It may run for `timeout` seconds, take `memory` bytes, and burn `fuel`, a unit for most instructions.
     `compiled` is a folder of mode 0700 to keep machine code in. With `watch`, the watcher that the component exports is told
     of what it wrote, when it is done.
@@ -53,7 +55,7 @@ def run(
     sandbox = Sandbox([name, *words], variables, folders, stdin=stdin)
     with open(component, "rb") as file:
         guest = Guest(name, file.read(), Limits(timeout, memory, fuel), compiled)
-    return guest.run(Host(Grants(buckets, denied), Changes() if watch else None), sandbox)
+    return guest.run(Host(Grants(buckets, denied), Changes() if watch else None, cache), sandbox)
 
 
 def require() -> None:

@@ -46,7 +46,8 @@ class Guest:
         """
         linker = Linker(self.engine)
         linker.add_wasip2()
-        link = host.define(linker, self.component, self.engine, link_class(self.engine, self._compiled))
+        link_of = link_class(self.engine, self._compiled)
+        link = host.define(linker, self.component, self.engine, link_of, self._compiled)
 
         def stop() -> None:
             link.closed = True
@@ -60,6 +61,8 @@ class Guest:
             if link.failure is not None:
                 raise link.failure from error
             raise self._told(error) from error
+        finally:
+            host.close()
 
     def _compiled(self, wasm: bytes) -> Component:
         return load(self.engine, wasm, self._folder, self._configuration)
@@ -72,6 +75,7 @@ class Guest:
 
     def _run(self, linker: Linker, sandbox: Sandbox, host: Host, link: FastLink) -> int:
         store = self._store(sandbox)
+        host.enter(store)
         exports = Exports(self.name, self.component, store, linker.instantiate(store, self.component))
         watcher = Watcher(exports, host.changes) if host.changes is not None else None
         run = exports.find(RUN, "run")

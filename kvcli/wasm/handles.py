@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from kvcli.errors import Full
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HANDLES_MAX = 100_000  # A guest that drops none must not fill the host's memory.
 
@@ -15,8 +18,9 @@ Thing = TypeVar("Thing")
 class Handles(Generic[Thing]):
     """Things by number. wasmtime sees to it that a guest names no number that it was not given, or has given back."""
 
-    def __init__(self) -> None:
-        """Hold nothing yet."""
+    def __init__(self, leave: Callable[[Thing], object] = lambda _: None) -> None:
+        """Hold nothing yet. `leave` is done to a thing that the guest drops, or still holds at its end."""
+        self._leave = leave
         self._things: dict[int, Thing] = {}
         self._numbers = count(1)
 
@@ -38,7 +42,20 @@ class Handles(Generic[Thing]):
 
     def drop(self, number: int) -> None:
         """Forget a thing, as the guest does. One that was taken is forgotten already."""
-        self._things.pop(number, None)
+        thing = self._things.pop(number, None)
+        if thing is not None:
+            self._leave(thing)
+
+    def replace(self, number: int, thing: Thing) -> Thing:
+        """Put another thing in the place of one, and give that."""
+        before = self._things[number]
+        self._things[number] = thing
+        return before
+
+    def close(self) -> None:
+        """Drop all."""
+        for number in [*self._things]:
+            self.drop(number)
 
     def __len__(self) -> int:
         """Count what the guest holds."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.wasm.shapes import Shape
+
+if TYPE_CHECKING:
+    from tests.wasm.cache import CacheShape
 
 # Memory that is never given back: a guest lives for a test.
 LIBC = """
@@ -26,9 +31,18 @@ def flat(kind: str) -> list[str]:
     """Give what a parameter is to core WebAssembly."""
     if kind in {"s64", "u64"}:
         return ["i64"]
+    if kind == "u32":
+        return ["i32"]
     if kind.startswith("(option"):
         return ["i32", *flat(kind.removeprefix("(option ").removesuffix(")"))]
     return ["i32"] if "own" in kind or "borrow" in kind else ["i32", "i32"]
+
+
+def answering(answer: str) -> tuple[list[str], str]:
+    """Give the parameter for the room that a result takes, and the result itself, where it takes none."""
+    if not answer:
+        return [], ""
+    return ([], "(result i32)") if answer.startswith("(own") or answer == "bool" else (["i32"], "")
 
 
 def plain(name: str) -> str:
@@ -53,13 +67,14 @@ class Imports:
         self.core.append(f'(import "host" "{name}" (func ${name} {parameters} {answer}))')
         self.given.append(f'(export "{name}" (func ${name}))')
 
-    def add_shape(self, shape: Shape) -> None:
+    def add_shape(self, shape: Shape | CacheShape) -> None:
         """Import all functions of a shape, and what drops its handles."""
-        for part in ("store", "atomics", "batch"):
-            for name, (parameters, _) in getattr(shape, part).items():
+        for part, functions in shape.parts.items():
+            for name, (parameters, answer) in functions.items():
                 kinds = [kind for parameter in parameters for kind in flat(parameter)]
-                self.add(plain(name), [*kinds, "i32"], f'canon lower (func ${part} "{name}") {OPTIONS}')
-        for each in ["bucket", *(["cas"] if shape.cas_error else [])]:
+                room, given = answering(answer)
+                self.add(plain(name), [*kinds, *room], f'canon lower (func ${part} "{name}") {OPTIONS}', given)
+        for each in shape.handles:
             self.add(f"drop-{each}", ["i32"], f"canon resource.drop ${each}")
 
     def component(self, core: list[str], exports: str) -> str:

@@ -60,9 +60,19 @@ class Shape:
         }
 
     @property
+    def parts(self) -> dict[str, Functions]:
+        """The functions of each interface."""
+        return {"store": self.store, "atomics": self.atomics, "batch": self.batch}
+
+    @property
     def functions(self) -> Functions:
         """All functions."""
-        return {**self.store, **self.atomics, **self.batch}
+        return {name: each for part in self.parts.values() for name, each in part.items()}
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """The kinds of handles that a guest drops."""
+        return ("bucket", "cas") if self.cas_error else ("bucket",)
 
     def imports(self) -> str:
         """Write the imports, and names for their types."""
@@ -99,9 +109,10 @@ def _aliases(instance: str, names: dict[str, tuple[str, ...]]) -> str:
 def signature(function: tuple[tuple[str, ...], str], name: str = "") -> str:
     """Write the type of a function. What its parameters are called nobody looks at, but for the first of a method."""
     parameters, answer = function
+    answer = f"(result {answer})" if answer else ""
     first = "self" if name.startswith("[method]") else "p0"
     words = " ".join(f'(param "{f"p{at}" if at else first}" {kind})' for at, kind in enumerate(parameters))
-    return f"(func {words} (result {answer}))"
+    return f"(func {words} {answer})"
 
 
 DRAFT = Shape("0.2.0-draft", cursor="u64", number="u64", cas=False)

@@ -28,7 +28,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import FuncType, LinkerInstance, ResultType
 
 from kvcli.errors import KvError
-from kvcli.wasm.border.codec import OF, RESULT, VAL, WORD, Resources, boxed, decoder, encoder
+from kvcli.wasm.border.codec import VAL, Resources, decoder, encoder
 
 Function = Callable[..., Any]
 Refuse = Callable[[KvError], Any]
@@ -95,14 +95,10 @@ class FastLink:
         return thunk
 
     def _result(self, kind: ResultType) -> Answer:
-        refuse = self._refuse
-        give, deny = boxed(kind.ok, self.resources), boxed(kind.err, self.resources)
+        refuse, encode = self._refuse, encoder(kind, self.resources)
 
         def answer(given: Any, failed: bool, results: int, context: int) -> None:
-            payload = deny(refuse(given), context) if failed else give(given, context)
-            ctypes.c_uint8.from_address(results).value = RESULT
-            ctypes.c_uint8.from_address(results + OF).value = not failed
-            ctypes.c_uint64.from_address(results + OF + WORD).value = payload
+            encode(("err", refuse(given)) if failed else ("ok", given), results, context)
 
         return answer
 

@@ -46,8 +46,7 @@ class PublicLink(FastLink):
             if failed:
                 raise given
             return None if kind is None else self._lowered(kind, given)
-        case = ("err", self._refuse(given)) if failed else ("ok", given)
-        return self._case(kind, dict(kind._cases()), case)  # noqa: SLF001
+        return self._lowered(kind, ("err", self._refuse(given)) if failed else ("ok", given))
 
     def _case(self, kind: Any, cases: dict[str, Any], case: tuple[str, Any]) -> Any:
         name, payload = case
@@ -57,8 +56,8 @@ class PublicLink(FastLink):
     def _lowered(self, kind: Any, value: Any) -> Any:  # noqa: PLR0911 - a table of types
         if isinstance(kind, component.OptionType):
             return self._case(kind, dict(kind._cases()), ("none" if value is None else "some", value))  # noqa: SLF001
-        if isinstance(kind, component.VariantType):
-            return self._case(kind, dict(kind.cases), value)
+        if isinstance(kind, component.VariantType | component.ResultType):
+            return self._case(kind, dict(kind._cases()), value)  # noqa: SLF001
         if isinstance(kind, component.RecordType):
             record = component.Record()
             for (name, each), field in zip(kind.fields, value, strict=True):
