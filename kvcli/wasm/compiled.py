@@ -1,18 +1,17 @@
 """Compiled: components as machine code, kept in a private folder, so that only the first run of one waits for the compiler.
 
 To load such a file is to run it, so the folder belongs to the user alone, and nothing is taken from one that does not. Files
-are named by content, version of wasmtime and configuration, and replaced whole; one that wasmtime does not take is made anew.
+are named by content, wasmtime's library and configuration, and replaced whole; one that wasmtime does not take is made anew.
 """
 
 from __future__ import annotations
 
 import os
+from _blake2 import blake2b  # hashlib takes 14 ms to load.
 from contextlib import suppress
-from hashlib import sha256
-from importlib.metadata import version
-from tempfile import NamedTemporaryFile
 
 from wasmtime import Engine, WasmtimeError
+from wasmtime import _ffi as ffi
 from wasmtime.component import Component
 
 FILES_MAX = 32  # 33 MB each, for guests that bring Python along.
@@ -26,8 +25,7 @@ def load(engine: Engine, wasm: bytes, folder: str | None, configuration: str) ->
     """
     if folder is None or not is_private(folder):
         return Component(engine, wasm)
-    name = f"{sha256(wasm).hexdigest()}-{version('wasmtime')}-{configuration}{SUFFIX}"
-    file = os.path.join(folder, name)
+    file = os.path.join(folder, f"{blake2b(wasm, digest_size=32).hexdigest()}-{_library()}-{configuration}{SUFFIX}")
     if os.path.exists(file):
         with suppress(WasmtimeError):  # Cut short, or of a wasmtime that calls itself the same.
             return Component.deserialize_file(engine, file)
@@ -35,6 +33,12 @@ def load(engine: Engine, wasm: bytes, folder: str | None, configuration: str) ->
     with suppress(OSError):  # A full disk is no reason not to run.
         _keep(component.serialize(), file)
     return component
+
+
+def _library() -> str:
+    """Name the wasmtime that is installed. Its version is in the package's metadata, which take 20 ms to load."""
+    status = os.stat(ffi.filename)
+    return f"{status.st_size:x}-{status.st_mtime_ns:x}"
 
 
 def is_private(folder: str) -> bool:
@@ -48,6 +52,8 @@ def is_private(folder: str) -> bool:
 
 
 def _keep(code: bytes | bytearray, file: str) -> None:
+    from tempfile import NamedTemporaryFile
+
     folder = os.path.dirname(file)
     with NamedTemporaryFile(dir=folder, delete=False) as written:
         try:

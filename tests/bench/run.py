@@ -1,0 +1,120 @@
+"""Run: what a guest's call costs, by both links; and a whole `kvcli run` whose component was compiled before.
+
+The guests loop in WebAssembly, so that what is measured is the way to the store and back. The store is on a RAM disk where there
+is one: a sync is the disk's time and not kvcli's.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+
+from kvcli.store import Bucket
+from tests.wasm.commands import Texts, command
+
+ROUNDS = 5
+SIZES = {"16 B": 16, "64 KiB": 1 << 16}
+CALLS = {"get": 2000, "set": 500, "increment": 500}
+RAM = "/dev/shm"
+
+
+def run() -> Iterator[str]:
+    """Give a line for each call and size, and for the whole process."""
+    try:
+        import wasmtime  # noqa: F401
+    except ImportError:
+        yield "skipped: the extra wasm is not installed"
+        return
+    with tempfile.TemporaryDirectory(dir=RAM if os.path.isdir(RAM) else None) as folder:
+        yield from _calls(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _process(folder)
+
+
+def guest(function: str, size: int, times: int) -> str:
+    """Write a guest that makes a call so many times."""
+    t = Texts()
+    value = f"(i32.const 131072) (i32.const {size})"
+    key = t("number" if function == "increment" else "key")
+    more = {"get": "", "set": value, "increment": "(i64.const 1)"}[function]
+    name = "increment" if function == "increment" else f"bucket-{function}"
+    body = f"""(drop (memory.grow (i32.const 4)))
+      (call $bucket-set (local.get $b) {t("key")} {value} (i32.const 16))
+      (local.set $n (i32.const {times}))
+      (block $done (loop $again
+        (br_if $done (i32.eqz (local.get $n)))
+        (call ${name} (local.get $b) {key} {more} (i32.const 16))
+        (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+        (br $again)))
+      (i32.load8_u (i32.const 16))"""
+    return command(body, t)
+
+
+def _calls(folder: str) -> Iterator[str]:
+    from kvcli.store import Store
+    from kvcli.wasm.border import FastLink
+    from kvcli.wasm.border.public import PublicLink
+
+    with Store(os.path.join(folder, "store")) as store:
+        buckets = {"": store.open("default")}
+        for function, times in CALLS.items():
+            for label, size in SIZES.items():
+                if function == "increment" and size > 16:
+                    continue
+                for link in (FastLink, PublicLink):
+                    count = times if size == 16 else times // 20
+                    cost = _cost(folder, buckets, link, function, size, count)
+                    yield f"{function:9} {label:7} {link.__name__:11} {cost * 1e6:10.1f} us a call"
+
+
+def _cost(folder: str, buckets: Mapping[str, Bucket], link: type, function: str, size: int, times: int) -> float:
+    """Time a guest with its calls and one without, and give the difference for one of them."""
+    taken: dict[int, float] = {}
+    for count in (0, times):
+        file = os.path.join(folder, "guest.wat")
+        with open(file, "w", encoding="utf-8") as written:
+            written.write(guest(function, size, count))
+        taken[count] = min(_once(file, buckets, link) for _ in range(ROUNDS))
+    return (taken[times] - taken[0]) / times
+
+
+def _once(file: str, buckets: Mapping[str, Bucket], link: type) -> float:
+    from unittest.mock import patch
+
+    from kvcli import wasm
+
+    with patch("kvcli.wasm.guest.link_class", lambda *_: link):
+        before = time.perf_counter()
+        code = wasm.run(file, buckets=buckets, stdin=False)
+        taken = time.perf_counter() - before
+    if code:
+        raise AssertionError(f"the guest failed: {code}")
+    return taken
+
+
+def _process(folder: str) -> Iterator[str]:
+    file = os.path.join(folder, "guest.wat")
+    with open(file, "w", encoding="utf-8") as written:
+        written.write(guest("get", 16, 1))
+    environment = {**os.environ, "KVCLI_STORE": os.path.join(folder, "store"), "XDG_CACHE_HOME": folder}
+    times = {
+        "kvcli run": [sys.executable, "-m", "kvcli", "run", file],
+        "import wasmtime": [sys.executable, "-c", IMPORT],
+    }
+    for name, words in times.items():
+        taken = []
+        for _ in range(ROUNDS + 1):
+            before = time.perf_counter()
+            subprocess.run(words, env=environment, check=True)
+            taken.append(time.perf_counter() - before)
+        yield f"{name:17} {statistics.median(taken[1:]) * 1000:6.1f} ms, compiled before (the first time {taken[0] * 1000:.1f} ms)"
+    yield f"memory {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.1f} MiB at most"
+
+
+IMPORT = "import lmdb, wasmtime.component"
