@@ -23,7 +23,9 @@ from kvcli.errors import InvalidArgument, MalformedData, NoSuchFile
 from kvcli.store import Store
 from kvcli.wasm.compiled import FILES_MAX, is_private
 from tests.conftest import Run
+from tests.console import played, transcript
 from tests.processes import ROOT
+from tests.test_docs import block
 from tests.wasm.commands import BAD, COMMANDS
 
 # name: (options, exit code, what is told)
@@ -362,6 +364,17 @@ def test_compiled_components_have_an_end(path: str, guest: Guest, tmp_path: Path
         wasm.run(guest("ok"), buckets={"": store.open("default")}, compiled=str(kept))
     assert len(list(kept.iterdir())) == FILES_MAX
     assert not (kept / "0.compiled").exists()
+
+
+# The README
+
+
+def test_readme(shell_environment: dict[str, str], tmp_path: Path) -> None:
+    """What it shows of components is what happens."""
+    for name in ("count", "loop"):
+        (tmp_path / f"{name}.wasm").write_text(COMMANDS[name], encoding="utf-8")
+    blocks = transcript(block("components"))
+    assert played(blocks, shell_environment) == blocks
 
 
 # From Python

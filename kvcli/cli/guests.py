@@ -49,7 +49,7 @@ def run(
 
     Examples:
       kvcli run app.wasm
-      kvcli run --bucket users=people:ro --env LEVEL=1 app.wasm one two
+      kvcli run --bucket people=users:ro --env LEVEL=1 app.wasm one two
       kvcli run --timeout 10s --memory 64M app.wasm
 
     It opens '' and `default`, which are the bucket of --bucket NAME or KVCLI_BUCKET, and what NAME=BUCKET grants. It sees
