@@ -37,6 +37,7 @@ ENDS: dict[str, tuple[tuple[str, ...], int, str]] = {
     "divide": ((), 134, "divide.wat trapped: integer divide by zero"),
     "overflow": ((), 134, "overflow.wat trapped: call stack exhausted"),
     "memory": (("--memory", "1M"), 134, "memory.wat trapped: wasm `unreachable` instruction executed"),
+    "table": (("--memory", "1M"), 0, ""),
     "loop": (("--timeout", "300ms"), 124, "the guest did not end within 0.3 s: give it more with --timeout"),
     "three-megabytes": (
         *((), 134),

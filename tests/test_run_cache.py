@@ -14,13 +14,14 @@ from wasmtime.component import Variant
 
 from kvcli.cache import Cache, Occupied, Vacant
 from kvcli.store import Store
-from kvcli.wasm.border import FastLink
+from kvcli.wasm.border import Link
+from kvcli.wasm.border.fast import FastLink
 from kvcli.wasm.border.public import PublicLink, mend
 from kvcli.wasm.grants import Grants
 from tests.wasm.cache import CacheShape
 from tests.wasm.forwarder import Forwarder
 
-LINKS = {"fast": FastLink, "public": PublicLink}
+LINKS: dict[str, type[Link]] = {"fast": FastLink, "public": PublicLink}
 
 
 @pytest.fixture

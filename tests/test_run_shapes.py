@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,8 @@ from wasmtime.component import Component, Variant
 from kvcli.errors import KvError
 from kvcli.store import Bucket, Store
 from kvcli.wasm import store as store_room
-from kvcli.wasm.border import FastLink, link_class, selftest
+from kvcli.wasm.border import Link, link_class, selftest
+from kvcli.wasm.border.fast import FastLink
 from kvcli.wasm.border.public import PublicLink, mend
 from kvcli.wasm.grants import Grants, for_reading
 from kvcli.wasm.store import VALUE_BYTES_MAX
@@ -22,7 +24,7 @@ from tests.conftest import make_foreign
 from tests.wasm.forwarder import Forwarder
 from tests.wasm.shapes import DRAFT, DRAFT2, NEWER, SHAPES, SPIN, Shape
 
-LINKS = {"fast": FastLink, "public": PublicLink}
+LINKS: dict[str, type[Link]] = {"fast": FastLink, "public": PublicLink}
 NO_SUCH_STORE, ACCESS_DENIED = Variant("no-such-store"), Variant("access-denied")
 
 
@@ -34,7 +36,7 @@ def home(path: str) -> Iterator[Bucket]:
 
 
 @pytest.fixture(params=LINKS)
-def link(request: pytest.FixtureRequest) -> type[FastLink]:
+def link(request: pytest.FixtureRequest) -> type[Link]:
     """Each of the links."""
     mend()
     return LINKS[request.param]
@@ -47,7 +49,7 @@ def shape(request: pytest.FixtureRequest) -> Shape:
 
 
 @pytest.fixture
-def guest(home: Bucket, shape: Shape, link: type[FastLink]) -> Forwarder:
+def guest(home: Bucket, shape: Shape, link: type[Link]) -> Forwarder:
     """A guest of each shape, by each link."""
     return Forwarder(shape, Grants({"": home}), link)
 
@@ -123,7 +125,7 @@ def test_increment(guest: Forwarder, home: Bucket) -> None:
 
 
 @pytest.mark.parametrize("link_kind", LINKS.values(), ids=LINKS)
-def test_increment_of_signed_shapes(home: Bucket, link_kind: type[FastLink]) -> None:
+def test_increment_of_signed_shapes(home: Bucket, link_kind: type[Link]) -> None:
     """A delta may be negative, and so may the sum."""
     guest = Forwarder(DRAFT2, Grants({"": home}), link_kind)
     bucket = guest("open", "")
@@ -153,7 +155,7 @@ def test_batch(guest: Forwarder, shape: Shape) -> None:
     assert guest("get-many", bucket, []) == []
 
 
-def test_keyvalue_main_of_wasmtime(home: Bucket, link: type[FastLink]) -> None:
+def test_keyvalue_main_of_wasmtime(home: Bucket, link: type[Link]) -> None:
     """The assertions of wasmtime's crates/test-programs/src/bin/keyvalue_main.rs, in its order, on its shape."""
     home.set("atomics_key", b"5")
     guest = Forwarder(DRAFT, Grants({"": home}), link)
@@ -207,7 +209,7 @@ def test_keys_that_are_no_text(path: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [DRAFT2, SPIN], ids=["draft2", "spin"], indirect=False)
-def test_swap(home: Bucket, shape: Shape, link: type[FastLink]) -> None:
+def test_swap(home: Bucket, shape: Shape, link: type[Link]) -> None:
     """A swap succeeds if nobody wrote; else the handle that comes with cas-failed sees the value of then, and works."""
     guest = Forwarder(shape, Grants({"": home}), link)
     bucket = guest("open", "")
@@ -222,7 +224,7 @@ def test_swap(home: Bucket, shape: Shape, link: type[FastLink]) -> None:
     assert (home.get("k"), len(guest.host.swaps)) == (b"4", 0)
 
 
-def test_swap_of_the_newer_shape(home: Bucket, link: type[FastLink]) -> None:
+def test_swap_of_the_newer_shape(home: Bucket, link: type[Link]) -> None:
     """new-with-read gives the value beside the handle, and so does cas-failed."""
     guest = Forwarder(NEWER, Grants({"": home}), link)
     bucket = guest("open", "")
@@ -266,7 +268,7 @@ def test_error_of_swap_that_is_the_stores(home: Bucket) -> None:
     assert home.get("k") == b"1"
 
 
-def test_open_of_what_was_not_granted(home: Bucket, link: type[FastLink]) -> None:
+def test_open_of_what_was_not_granted(home: Bucket, link: type[Link]) -> None:
     """It is no-such-store, whether or not there is such a bucket."""
     home.store.create("secret")
     guest = Forwarder(DRAFT2, Grants({"": home}), link)
@@ -291,7 +293,7 @@ def test_bucket_that_is_gone(home: Bucket) -> None:
     assert guest("open", "users") == NO_SUCH_STORE
 
 
-def test_bucket_for_reading(home: Bucket, link: type[FastLink]) -> None:
+def test_bucket_for_reading(home: Bucket, link: type[Link]) -> None:
     """Reading works; each function that writes is access-denied, and nothing changes."""
     home.set("k", b"1")
     guest = Forwarder(DRAFT2, Grants({"": for_reading(home)}), link)
@@ -337,7 +339,7 @@ def test_handles_have_an_end(home: Bucket, monkeypatch: pytest.MonkeyPatch) -> N
     assert not isinstance(guest("open", ""), Variant)
 
 
-def test_failure_of_the_host(link: type[FastLink]) -> None:
+def test_failure_of_the_host(link: type[Link]) -> None:
     """What is no error of the family ends the guest, and is told as what it is; Ctrl-C too, which ended the process."""
     for failure in (RuntimeError("boom"), KeyboardInterrupt()):
         guest = Forwarder(DRAFT2, _Failing(failure), link)
@@ -357,7 +359,7 @@ class _Failing(Grants):
         raise self._failure
 
 
-def test_link_that_was_closed(home: Bucket, link: type[FastLink]) -> None:
+def test_link_that_was_closed(home: Bucket, link: type[Link]) -> None:
     """A guest that nobody waits for any more gets no answers, and changes nothing."""
     guest = Forwarder(DRAFT2, Grants({"": home}), link)
     bucket = guest("open", "")
@@ -375,7 +377,7 @@ def compiled(wasm: bytes) -> Component:
 ENGINE = wasmtime.Engine()
 
 
-def test_self_test_passes(link: type[FastLink]) -> None:
+def test_self_test_passes(link: type[Link]) -> None:
     """Both links pass it with the wasmtime that is installed, so the fast one is used."""
     assert selftest.works(link, ENGINE, compiled)
     assert link_class(ENGINE, compiled) is FastLink
@@ -394,6 +396,12 @@ def test_self_test_sees_a_broken_link(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not selftest.works(_Shifted, ENGINE, compiled)
     monkeypatch.setattr("kvcli.wasm.border.codec.LAYOUT", (32, 8, 48, 16, 8, 24))
     assert not selftest.works(FastLink, ENGINE, compiled)
+    assert link_class(ENGINE, compiled) is PublicLink
+
+
+def test_private_name_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wasmtime whose parts have other names has the public link."""
+    monkeypatch.setitem(sys.modules, "kvcli.wasm.border.fast", None)
     assert link_class(ENGINE, compiled) is PublicLink
 
 

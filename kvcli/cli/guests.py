@@ -35,7 +35,8 @@ def run(
         str | None, typer.Option("--timeout", metavar="T", help="End it after so long: 500ms, 30s, 10m.")
     ] = None,
     memory: Annotated[
-        str | None, typer.Option("--memory", metavar="SIZE", help="Let it take no more memory: 64M, 1G.")
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="Let a memory of it, and its tables, grow no larger: 64M."),
     ] = None,
     fuel: Annotated[
         int | None,

@@ -12,7 +12,7 @@ from kvcli.wasm.store import VALUE_BYTES_MAX, Refused, passing, refuse
 if TYPE_CHECKING:
     from kvcli.engine.update import Update
     from kvcli.store import Bucket
-    from kvcli.wasm.border.fast import Function
+    from kvcli.wasm.border.link import Function
     from kvcli.wasm.host import Host
     from kvcli.wasm.shapes import Types
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kvcli.cache import Vacancy
-    from kvcli.wasm.border.fast import Function
+    from kvcli.wasm.border.link import Function
     from kvcli.wasm.host import Host
     from kvcli.wasm.shapes import Types
 

@@ -15,12 +15,14 @@ from kvcli.wasm.limits import Limits, attend
 from kvcli.wasm.watcher import Watcher
 
 if TYPE_CHECKING:
-    from kvcli.wasm.border import FastLink
+    from kvcli.wasm.border import Link
     from kvcli.wasm.host import Host
     from kvcli.wasm.sandbox import Sandbox
 
 RUN = "wasi:cli/run"
 MISSING = "matching implementation was not found in the linker"
+# Where memory is limited: each of so many memories, and their number; and tables, an element of which takes so much.
+MEMORIES_MAX, ELEMENT_BYTES = 16, 8
 HOSTCALL_FUEL = "fuel allocated for hostcalls has been exhausted"
 
 
@@ -73,7 +75,7 @@ class Guest:
         except WasmtimeError as error:
             raise MalformedData(f"{self.name} is no component: {reason(error)}") from error
 
-    def _run(self, linker: Linker, sandbox: Sandbox, host: Host, link: FastLink) -> int:
+    def _run(self, linker: Linker, sandbox: Sandbox, host: Host, link: Link) -> int:
         store = self._store(sandbox)
         host.enter(store)
         exports = Exports(self.name, self.component, store, linker.instantiate(store, self.component))
@@ -91,7 +93,7 @@ class Guest:
         store.set_wasi(sandbox.config())
         store.set_epoch_deadline(1)
         if self.limits.memory is not None:
-            store.set_limits(memory_size=self.limits.memory)
+            store.set_limits(self.limits.memory, self.limits.memory // ELEMENT_BYTES, memories=MEMORIES_MAX)
         if self.limits.fuel is not None:
             store.set_fuel(self.limits.fuel)
         return store

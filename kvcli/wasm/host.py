@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kvcli.atomics import Cas
     from kvcli.cache import Cache, Vacancy
     from kvcli.store import Bucket
-    from kvcli.wasm.border import FastLink
-    from kvcli.wasm.border.fast import Function
+    from kvcli.wasm.border import Link
+    from kvcli.wasm.border.link import Function
     from kvcli.wasm.grants import Grants
     from kvcli.wasm.shapes import Interface, Types
     from kvcli.wasm.watcher import Changes
@@ -72,9 +72,9 @@ class Host:
         linker: Linker,
         component: Component,
         engine: Engine,
-        link_of: type[FastLink],
+        link_of: type[Link],
         load: Callable[[bytes], Component],
-    ) -> FastLink:
+    ) -> Link:
         """Define what a component imports of wasi:keyvalue, each function in the shape that it is imported in.
 
         What is not known stays undefined, and is missed when the component is instantiated. `load` compiles a component.
@@ -106,7 +106,7 @@ class Host:
             handles.close()
 
     def _define(
-        self, instance: LinkerInstance, interface: Interface, kinds: dict[str, ResourceType], link: FastLink
+        self, instance: LinkerInstance, interface: Interface, kinds: dict[str, ResourceType], link: Link
     ) -> None:
         for name in interface.resources.keys() & kinds.keys():
             handles = self._handles.get(name)

@@ -10,7 +10,7 @@ from kvcli.wasm.shapes import counts_cursors
 
 if TYPE_CHECKING:
     from kvcli.store import Bucket
-    from kvcli.wasm.border.fast import Function
+    from kvcli.wasm.border.link import Function
     from kvcli.wasm.host import Host
     from kvcli.wasm.shapes import Types
 

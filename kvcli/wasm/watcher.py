@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wasmtime.component import Func
 
     from kvcli.store import Bucket
-    from kvcli.wasm.border import FastLink
+    from kvcli.wasm.border import Link
     from kvcli.wasm.exports import Exports
     from kvcli.wasm.handles import Handles
 
@@ -47,7 +47,7 @@ class Watcher:
         self._exports, self._changes = exports, changes
         self._on_set, self._on_delete = self._found("on-set"), self._found("on-delete")
 
-    def tell(self, link: FastLink, buckets: Handles[Bucket]) -> None:
+    def tell(self, link: Link, buckets: Handles[Bucket]) -> None:
         """Call them until nothing waits to be told. Raises WasmtimeError for a trap."""
         while self._changes.waiting:
             bucket, key, value = self._changes.waiting.popleft()

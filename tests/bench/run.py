@@ -58,7 +58,7 @@ def guest(function: str, size: int, times: int) -> str:
 
 def _calls(folder: str) -> Iterator[str]:
     from kvcli.store import Store
-    from kvcli.wasm.border import FastLink
+    from kvcli.wasm.border.fast import FastLink
     from kvcli.wasm.border.public import PublicLink
 
     with Store(os.path.join(folder, "store")) as store:

@@ -255,6 +255,12 @@ COMMANDS = {
     "memory": after_a_write(
         "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable"
     ),
+    "table": command(
+        "(loop $more (br_if $more (i32.ne (table.grow $t (ref.null func) (i32.const 10000)) (i32.const -1)))) "
+        "(i32.gt_u (table.size $t) (i32.const 131072))",
+        Texts(),
+        "(table $t 1 funcref)",
+    ),
     "stdin": after_a_write(f"(call $read (call $get-stdin) (i64.const 10) {R}) (i32.const 0)"),
     "watch": watching(),
     "two-megabytes": setting(2 << 20),

@@ -12,7 +12,8 @@ from wasmtime import Engine, Store, WasiConfig
 from wasmtime.component import Component, Linker
 
 from kvcli.cache import Cache
-from kvcli.wasm.border import FastLink
+from kvcli.wasm.border import Link
+from kvcli.wasm.border.fast import FastLink
 from kvcli.wasm.grants import Grants
 from kvcli.wasm.host import Host
 from tests.wasm.building import LIBC, OPTIONS, Imports, answering, flat, plain
@@ -62,7 +63,7 @@ class Forwarder:
         self,
         shape: Shape | CacheShape,
         grants: Grants,
-        link_class: type[FastLink] = FastLink,
+        link_class: type[Link] = FastLink,
         cache: Cache | None = None,
     ) -> None:
         """Instantiate it."""

@@ -10,16 +10,17 @@ byte is a struct of 32 bytes; here they are taken out of those, and put into the
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
 from wasmtime import WasmtimeError, component
 from wasmtime import _ffi as ffi
 
+from kvcli.wasm.border.link import Resources
+
 Decode = Callable[[int, int], Any]  # From the address of a value, and that of the store's context.
 Encode = Callable[[Any, int, int], None]  # A value, where to write it, and the context.
-Resources = Sequence[tuple[component.ResourceType, int]]
 
 VAL = ctypes.sizeof(ffi.wasmtime_component_val_t)
 OF = ffi.wasmtime_component_val_t.of.offset

@@ -1,21 +1,4 @@
-"""The fast link: functions of the host that a guest imports, called by wasmtime's C API without its Python binding between.
-
-What is wrong with the binding (wasmtime 50.0.1, `wasmtime.component`), and why this stands beside it:
-
-1.  It converts list<u8> byte by byte; see codec.
-2.  It cannot return the error of a result whose ok case is an option: a case without payload is taken for `object`, which
-    every value is. public.mend mends that where the binding has to do.
-3.  An exception that is no Exception, Ctrl-C for one, ends the process by SIGSEGV: the binding's callback lets it through, and
-    C takes what comes back for the address of an error. Here everything stops, and `failure` keeps the first.
-4.  It keeps an exception of the host in a global variable, from where it comes up in some later call.
-5.  A borrowed handle that a function did not look at, since it refused before, makes the call trap. Here all handles are
-    read before the function is called.
-
-This rests on layouts that the C header promises, and on private names of the binding. So selftest looks whether all is as it
-was when it was written, and where it is not, public.PublicLink does the same by the binding's own conversions.
-Roads not taken: a module in C would be faster still, and would have to be built for every platform; a core module in place of
-a component would leave the canonical ABI to us.
-"""
+"""The fast link: functions that a guest imports, called by wasmtime's C API without its Python binding between. See link."""
 
 from __future__ import annotations
 
@@ -28,13 +11,11 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import FuncType, LinkerInstance, ResultType
 
 from kvcli.errors import KvError
-from kvcli.wasm.border.codec import VAL, Resources, decoder, encoder
+from kvcli.wasm.border.codec import VAL, decoder, encoder
+from kvcli.wasm.border.link import Function, Link, Refuse, Resources
 
-Function = Callable[..., Any]
-Refuse = Callable[[KvError], Any]
-Answer = Callable[
-    [Any, bool, int, int], None
-]  # What a function gave, whether that is an error; where to write, the context.
+# From what a function gave, and whether that is an error, to the room for results; and the context.
+Answer = Callable[[Any, bool, int, int], None]
 
 THUNK = ctypes.CFUNCTYPE(  # wasmtime_component_func_callback_t with addresses for pointers, which would become objects.
     ctypes.c_size_t, *([ctypes.c_void_p] * 4), ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t
@@ -42,22 +23,16 @@ THUNK = ctypes.CFUNCTYPE(  # wasmtime_component_func_callback_t with addresses f
 NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
 
 
-class FastLink:
-    """What the functions of one host share: the numbers of its resources, and its first failure that was no answer."""
+class FastLink(Link):
+    """A link whose values are read and written where they stand in memory."""
 
     def __init__(self, resources: Resources, refuse: Refuse) -> None:
-        """`resources` are the host's, as the types of the component have them, each with its number.
-
-        `refuse` makes the error of a function's result of a KvError that the function raised.
-        """
-        self.resources = resources
-        self._refuse = refuse
-        self.failure: BaseException | None = None
-        self.closed = False  # Nobody waits for the guest any more: it gets no answers.
+        """See Link."""
+        super().__init__(resources, refuse)
         self._thunks: list[object] = []  # What C calls must not be removed.
 
     def define(self, instance: LinkerInstance, name: str, kind: FuncType, function: Function) -> None:
-        """Define an import. What `function` raises, other than a KvError, is a failure, and ends the guest."""
+        """See Link.define."""
         thunk = THUNK(self._thunk(kind, function))
         self._thunks.append(thunk)
         callback = ctypes.cast(thunk, ffi.wasmtime_component_func_callback_t)
@@ -68,11 +43,6 @@ class FastLink:
         )
         if error:
             raise WasmtimeError._from_ptr(error)  # noqa: SLF001
-
-    def check(self) -> None:
-        """Raise KvError where the guest was left."""
-        if self.closed:
-            raise KvError("the guest was left")
 
     def _thunk(self, kind: FuncType, function: Function) -> Callable[..., int]:
         decoders = [(index * VAL, decoder(each)) for index, (_, each) in enumerate(kind.params)]
@@ -87,7 +57,7 @@ class FastLink:
                 except KvError as error:
                     given, failed = error, True
                 answer(given, failed, results, context)
-            except BaseException as error:  # noqa: BLE001 - see 3 above
+            except BaseException as error:  # noqa: BLE001 - C would take it for an address
                 self.failure = self.failure or error
                 return ctypes.cast(ffi.wasmtime_error_new(b"the host failed"), ctypes.c_void_p).value or 0
             return 0
@@ -95,7 +65,7 @@ class FastLink:
         return thunk
 
     def _result(self, kind: ResultType) -> Answer:
-        refuse, encode = self._refuse, encoder(kind, self.resources)
+        refuse, encode = self.refuse, encoder(kind, self.resources)
 
         def answer(given: Any, failed: bool, results: int, context: int) -> None:
             encode(("err", refuse(given)) if failed else ("ok", given), results, context)
@@ -114,7 +84,7 @@ class FastLink:
         return answer
 
     def call(self, function: Any, store: Any, arguments: Sequence[Any]) -> None:
-        """Call an export that takes `arguments` and gives nothing back. Raises WasmtimeError for a trap."""
+        """See Link.call."""
         pointer = store._context()  # noqa: SLF001
         context = ctypes.cast(pointer, ctypes.c_void_p).value or 0
         values = (ffi.wasmtime_component_val_t * len(arguments))()

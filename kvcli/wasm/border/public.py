@@ -9,16 +9,16 @@ from wasmtime import WasmtimeError, component
 from wasmtime.component import _types
 
 from kvcli.errors import KvError
-from kvcli.wasm.border.fast import FastLink, Function
+from kvcli.wasm.border.link import Function, Link
 
 
-class PublicLink(FastLink):
+class PublicLink(Link):
     """A link whose values the binding converts, byte by byte."""
 
     def define(
         self, instance: component.LinkerInstance, name: str, kind: component.FuncType, function: Function
     ) -> None:
-        """See FastLink.define."""
+        """See Link.define."""
         answer = kind.result
 
         def call(store: Any, *values: Any) -> Any:
@@ -37,7 +37,7 @@ class PublicLink(FastLink):
         instance.add_func(name, call)
 
     def call(self, function: Any, store: Any, arguments: Sequence[Any]) -> None:
-        """See FastLink.call."""
+        """See Link.call."""
         kinds = [kind for _, kind in function.type(store).params]
         function(store, *[self._lowered(kind, each) for kind, each in zip(kinds, arguments, strict=True)])
 
@@ -46,7 +46,7 @@ class PublicLink(FastLink):
             if failed:
                 raise given
             return None if kind is None else self._lowered(kind, given)
-        return self._lowered(kind, ("err", self._refuse(given)) if failed else ("ok", given))
+        return self._lowered(kind, ("err", self.refuse(given)) if failed else ("ok", given))
 
     def _case(self, kind: Any, cases: dict[str, Any], case: tuple[str, Any]) -> Any:
         name, payload = case

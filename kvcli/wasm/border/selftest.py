@@ -14,7 +14,7 @@ from kvcli.wasm.border import codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kvcli.wasm.border.fast import FastLink
+    from kvcli.wasm.border.link import Link
 
 NAME, THING, NUMBER, FUEL = "kvcli:border/test", "thing", 1, 1_000_000
 LAYOUT = (32, 8, 48, 16, 8, 16)  # See codec.LAYOUT. With another one the test itself might end the process.
@@ -65,7 +65,7 @@ TEXT = f"""(component
 )"""
 
 
-def works(link_class: type[FastLink], engine: Engine, load: Callable[[bytes], Component]) -> bool:
+def works(link_class: type[Link], engine: Engine, load: Callable[[bytes], Component]) -> bool:
     """Tell whether values pass by a link of this class. `load` compiles the guest, or remembers it."""
     if codec.LAYOUT != LAYOUT:
         return False
