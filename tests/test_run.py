@@ -211,6 +211,15 @@ def test_folder_as_it_is_read() -> None:
     assert (same.path, same.guest_path, same.writable) == ("data", "data", True)
 
 
+@pytest.mark.parametrize(
+    "words", [("run", "FILE", b"\xff"), ("run", "--env", b"A=\xff", "FILE")], ids=["word", "variable"]
+)
+def test_words_that_are_no_text(kvcli: Run, guest: Guest, words: tuple[str | bytes, ...]) -> None:
+    """A guest has no other texts than UTF-8."""
+    ran = kvcli(*[guest("ok") if word == "FILE" else word for word in words])
+    assert (ran.returncode, ran.stderr.count(b"\n"), b"UTF-8" in ran.stderr) == (2, 1, True)
+
+
 def test_variable_without_a_name() -> None:
     """It is none."""
     with pytest.raises(InvalidArgument):

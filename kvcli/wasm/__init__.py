@@ -36,12 +36,12 @@ def run(
     """Run the component in the file `component`, with `words` as its arguments, and give its exit code.
 
     `buckets` are those that it may open, by the identifier it uses; an identifier of `denied` is access-denied to it, any
-    other no-such-store. `cache` is what it may use as a cache. It sees `variables`, `folders`, stdout and stderr, and stdin unless that is False.
-    It may run for `timeout` seconds, take `memory` bytes, and burn `fuel`, a unit for most instructions.
+    other no-such-store. `cache` is what it may use as a cache. It sees `variables`, `folders`, stdout and stderr, and stdin
+    unless that is False. It may run for `timeout` seconds, take `memory` bytes, and burn `fuel`, a unit for most instructions.
     `compiled` is a folder of mode 0700 to keep machine code in. With `watch`, the watcher that the component exports is told
     of what it wrote, when it is done.
-    Raises NoSuchImport, also without the extra `wasm`; OSError for the file, MalformedData for what is no component,
-    GuestTrapped, GuestTimedOut.
+    Raises InvalidArgument for words that are no UTF-8, NoSuchImport, also without the extra `wasm`, OSError for the file,
+    MalformedData for what is no component, NoSuchFile for a folder, GuestTrapped, GuestTimedOut.
     """
     require()
     from kvcli.wasm.grants import Grants

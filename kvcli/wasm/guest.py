@@ -48,8 +48,7 @@ class Guest:
         """
         linker = Linker(self.engine)
         linker.add_wasip2()
-        link_of = link_class(self.engine, self._compiled)
-        link = host.define(linker, self.component, self.engine, link_of, self._compiled)
+        link = self._linked(linker, host)
 
         def stop() -> None:
             link.closed = True
@@ -65,6 +64,13 @@ class Guest:
             raise self._told(error) from error
         finally:
             host.close()
+
+    def _linked(self, linker: Linker, host: Host) -> Link:
+        kind = link_class(self.engine, self._compiled)
+        try:
+            return host.define(linker, self.component, self.engine, kind, self._compiled)
+        except WasmtimeError as error:
+            raise self._told(error) from error
 
     def _compiled(self, wasm: bytes) -> Component:
         return load(self.engine, wasm, self._folder, self._configuration)

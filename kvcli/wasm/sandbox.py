@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wasmtime import WasiConfig, WasmtimeError
 
-from kvcli.errors import NoSuchFile
+from kvcli.errors import InvalidArgument, NoSuchFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,10 +36,15 @@ class Sandbox:
         *,
         stdin: bool = True,
     ) -> None:
-        """`words` begin with the guest's name. Without `stdin` it reads nothing there. Raises NoSuchFile for a folder."""
+        """`words` begin with the guest's name. Without `stdin` it reads nothing there.
+
+        Raises NoSuchFile for a folder, InvalidArgument for a text that is no UTF-8, or holds NUL: a guest has no other.
+        """
         for folder in folders:
             if not os.path.isdir(folder.path):
                 raise NoSuchFile(f"no folder {folder.path!r} to give to the guest")
+            check(folder.path, folder.guest_path)
+        check(*words, *(variables or {}), *(variables or {}).values())
         self._words, self._variables, self._folders = [*words], {**(variables or {})}, folders
         self._stdin = stdin
 
@@ -58,3 +63,10 @@ class Sandbox:
             except WasmtimeError as error:
                 raise NoSuchFile(f"the folder {folder.path!r} cannot be given to the guest") from error
         return config
+
+
+def check(*texts: str) -> None:
+    """Raise InvalidArgument for a text that cannot be given to a guest."""
+    for text in texts:
+        if "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
+            raise InvalidArgument(f"a guest takes UTF-8 without NUL, and no {text!r}")
