@@ -26,6 +26,7 @@ from tests.conftest import Run
 from tests.console import played, transcript
 from tests.processes import ROOT
 from tests.test_docs import block
+from tests.test_exit_codes import no_larger
 from tests.wasm.commands import BAD, COMMANDS
 
 # name: (options, exit code, what is told)
@@ -321,6 +322,27 @@ def test_watcher_that_is_not_there(kvcli: Run, guest: Guest) -> None:
     ran = kvcli("run", "--watch", guest("count"))
     assert (ran.returncode, kvcli("list").stdout) == (65, b"")
     assert ran.stderr == b"kvcli: count.wat exports no on-set of wasi:keyvalue/watcher: leave --watch out\n"
+
+
+def test_full_store_is_an_error(kvcli: Run, guest: Guest) -> None:
+    """The guest is told of it, as of other errors, and does not trap."""
+    kvcli("set", "a", "1")
+    ran = kvcli("run", guest("two-megabytes"), preexec_fn=lambda: no_larger(1 << 20))
+    assert (ran.returncode, ran.stderr) == (1, b"")
+    assert kvcli("list").stdout == b"a\n"
+
+
+def test_store_that_is_cut_under_a_guest(path: str, guest: Guest) -> None:
+    """It is one line and exit code 74, as for all commands: wasmtime's handlers of signals pass on what is not a guest's."""
+    with Store(path) as store:
+        home = store.open("default")
+        pairs = [(f"k{number}".encode(), bytes(1500)) for number in range(300)]
+        store.write(lambda update: update.put_many(home.name, pairs, home.check))
+    with started(path, guest("read"), stderr=subprocess.PIPE) as child:
+        wait_for_key(path, "ready")
+        os.truncate(os.path.join(path, "data.mdb"), 8192)
+        assert child.wait(timeout=60) == 74
+        assert child.communicate()[1].count(b"\n") == 1
 
 
 # Compiled components

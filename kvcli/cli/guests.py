@@ -14,7 +14,7 @@ from kvcli.cli.root import app
 @declare(app, "run", writing=True, takes_command=True)
 def run(
     file: File,
-    words: Annotated[
+    arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[ARG...]", help="Arguments for it.", show_default=False)
     ] = None,
     bucket: Annotated[

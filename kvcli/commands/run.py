@@ -24,7 +24,7 @@ MEMORY_BYTES_MIN = 1 << 16  # A page of WebAssembly's.
 def run(
     context: Context,
     file: str,
-    words: list[str] | None = None,
+    arguments: list[str] | None = None,
     *,
     bucket: list[str] | None = None,
     deny: list[str] | None = None,
@@ -51,7 +51,9 @@ def run(
     }
 
     def guest() -> Iterator[tuple[int, bytes]]:
-        replay.exit_code = wasm.run(file, words or [], timeout=seconds, memory=room, fuel=fuel, watch=watch, **given)
+        replay.exit_code = wasm.run(
+            file, arguments or [], timeout=seconds, memory=room, fuel=fuel, watch=watch, **given
+        )
         yield from ()
 
     replay = Replay(guest())

@@ -235,6 +235,13 @@ def watching() -> str:
     return command(body, t, functions, f'{lifted}{instance}(export "wasi:keyvalue/watcher@0.2.0-draft2" (instance $w))')
 
 
+def reading() -> str:
+    """Read for ever, once the key `ready` is set."""
+    t = Texts()
+    get = f"(call $bucket-get (local.get $b) {t('k150')} {R})"
+    return command(f"{write(t('ready'), t(''))} (loop $again {get} (br $again)) (i32.const 0)", t)
+
+
 LOOP = "(loop $for-ever (br $for-ever)) (i32.const 0)"
 COMMANDS = {
     "ok": simple("(i32.const 0)"),
@@ -263,6 +270,7 @@ COMMANDS = {
     ),
     "stdin": after_a_write(f"(call $read (call $get-stdin) (i64.const 10) {R}) (i32.const 0)"),
     "watch": watching(),
+    "read": reading(),
     "two-megabytes": setting(2 << 20),
     "three-megabytes": setting(3_000_000),
 }
