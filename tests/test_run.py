@@ -27,6 +27,7 @@ from tests.console import played, transcript
 from tests.processes import ROOT
 from tests.test_docs import block
 from tests.test_exit_codes import no_larger
+from tests.test_startup import loaded
 from tests.wasm.commands import BAD, COMMANDS
 
 # name: (options, exit code, what is told)
@@ -343,6 +344,12 @@ def test_store_that_is_cut_under_a_guest(path: str, guest: Guest) -> None:
         os.truncate(os.path.join(path, "data.mdb"), 8192)
         assert child.wait(timeout=60) == 74
         assert child.communicate()[1].count(b"\n") == 1
+
+
+def test_plain_run_loads_no_typer(path: str, guest: Guest) -> None:
+    """Without options of its own it takes the express lane; and no other command loads wasmtime."""
+    modules = loaded(path, "run", guest("ok"))
+    assert ("wasmtime" in modules, "typer" in modules) == (True, False)
 
 
 # Compiled components
