@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from kvcli.wasm.border import Link
 from kvcli.wasm.border.fast import FastLink
 from kvcli.wasm.border.public import PublicLink, mend
 from kvcli.wasm.grants import Grants
-from tests.wasm.cache import CacheShape
+from tests.conftest import Run
+from tests.wasm.cache import CacheShape, caching
 from tests.wasm.forwarder import Forwarder
 
 LINKS: dict[str, type[Link]] = {"fast": FastLink, "public": PublicLink}
@@ -170,6 +172,16 @@ def test_future_while_somebody_else_fills(guest: Forwarder, cache: Cache) -> Non
     got = guest(look, future)
     assert got is not None
     assert isinstance(cache.get_or_set("k"), Occupied)
+
+
+@pytest.mark.parametrize("options", [(), ("--bucket", "users", "--create")], ids=["home", "bucket"])
+def test_cache_of_the_command(kvcli: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """It is the store's own, whatever bucket the guest has beside it."""
+    file = tmp_path / "caching.wat"
+    file.write_text(caching(), encoding="utf-8")
+    ran = kvcli("run", *options, str(file))
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert kvcli("cache", "get", "k").stdout == b"value"
 
 
 def test_without_a_cache(path: str) -> None:

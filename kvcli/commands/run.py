@@ -44,7 +44,7 @@ def run(
     given: dict[str, Any] = {
         "buckets": grants(context, bucket or []),
         "denied": deny or [],
-        "cache": context.cache(beside=True),
+        "cache": lambda: context.cache(beside=True),
         "variables": variables(env or []),
         "folders": [folder(each) for each in dir or []],
         "compiled": compiled_folder(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kvcli.errors import NoSuchImport
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from kvcli.cache import Cache
     from kvcli.store import Bucket
@@ -23,7 +23,7 @@ def run(
     *,
     buckets: Mapping[str, Bucket],
     denied: Collection[str] = (),
-    cache: Cache | None = None,
+    cache: Callable[[], Cache] | None = None,
     variables: Mapping[str, str] | None = None,
     folders: Sequence[Folder] = (),
     stdin: bool = True,
@@ -36,7 +36,7 @@ def run(
     """Run the component in the file `component`, with `words` as its arguments, and give its exit code.
 
     `buckets` are those that it may open, by the identifier it uses; an identifier of `denied` is access-denied to it, any
-    other no-such-store. `cache` is what it may use as a cache. It sees `variables`, `folders`, stdout and stderr, and stdin
+    other no-such-store. `cache` opens the cache that it may use. It sees `variables`, `folders`, stdout and stderr, and stdin
     unless that is False. It may run for `timeout` seconds, take `memory` bytes, and burn `fuel`, a unit for most instructions.
     `compiled` is a folder of mode 0700 to keep machine code in. With `watch`, the watcher that the component exports is told
     of what it wrote, when it is done.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kvcli.cache import Cache, Occupied, Vacant, name_of
 from kvcli.engine.queues import wait
 from kvcli.errors import KvError, Other
+from kvcli.wasm.host import FUTURES
 from kvcli.wasm.store import Refused, passing
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ FILL_SECONDS_MAX = (
     30.0  # Who has waited so long gets a vacancy too. It may be the guest itself that does not fill the first.
 )
 NO_STREAMS = "this host passes values whole, and has no streams for them: use the function that ends in -sync"
-FUTURES = ("future-get-result", "future-exists-result", "future-result", "future-get-or-set-result")
 
 Answer = tuple[str, Any]  # A result: ok or err, and what.
 
@@ -133,7 +133,8 @@ def functions(host: Host, types: Types) -> dict[str, Function]:
     """Give the functions of the interface `cache`; none to a host that has no cache."""
     if host.cache is None:
         return {}
-    cache, futures = host.cache, Futures(host, host.cache)
+    cache = host.cache()
+    futures = Futures(host, cache)
     at_once = futures.at_once
     found: dict[str, Function] = {
         "get": lambda key: at_once(lambda: cache.get(key)),
@@ -190,12 +191,6 @@ class Futures:
     def _failed(self, error: KvError) -> int:
         message = str(error)
         return self._host.futures.add(Future(lambda: ("err", self._host.errors.add(message))))
-
-
-def drop(vacancy: Vacancy | None) -> None:
-    """Let the next one fill a vacancy, unless the guest is about to: then it is none any more."""
-    if vacancy is not None:
-        vacancy.drop()
 
 
 def _with_error(host: Host, function: Function) -> Function:

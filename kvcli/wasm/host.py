@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasmtime.component import ResourceType
 
-from kvcli.wasm import atomics, batch, cache, store
+from kvcli.wasm import atomics, batch, store
 from kvcli.wasm.handles import Handles
 from kvcli.wasm.pollables import Pollables
 from kvcli.wasm.shapes import interfaces
@@ -23,33 +23,51 @@ if TYPE_CHECKING:
     from kvcli.store import Bucket
     from kvcli.wasm.border import Link
     from kvcli.wasm.border.link import Function
+    from kvcli.wasm.cache import Future, Outgoing
     from kvcli.wasm.grants import Grants
     from kvcli.wasm.shapes import Interface, Types
     from kvcli.wasm.watcher import Changes
+
+FUTURES = ("future-get-result", "future-exists-result", "future-result", "future-get-or-set-result")
+
+
+def cached(room: str) -> Callable[[Host, Types], dict[str, Function]]:
+    """Give what makes the functions of a part of the older text, whose room is loaded only for a guest that imports it."""
+
+    def functions(host: Host, types: Types) -> dict[str, Function]:
+        from kvcli.wasm import cache
+
+        made: dict[str, Function] = getattr(cache, room)(host, types)
+        return made
+
+    return functions
+
 
 INTERFACES: dict[str, Callable[[Host, Types], dict[str, Function]]] = {
     "store": store.functions,
     "atomics": atomics.functions,
     "batch": batch.functions,
-    "cache": cache.functions,
-    "types": cache.values,
-    "wasi-keyvalue-error": cache.errors,
+    "cache": cached("functions"),
+    "types": cached("values"),
+    "wasi-keyvalue-error": cached("errors"),
 }
 
 
 class Host:
     """The things of one guest."""
 
-    def __init__(self, grants: Grants, changes: Changes | None = None, cache_of_store: Cache | None = None) -> None:
-        """Begin with nothing held. `changes` takes note of what the guest writes."""
-        self.grants, self.changes, self.cache = grants, changes, cache_of_store
+    def __init__(
+        self, grants: Grants, changes: Changes | None = None, cache: Callable[[], Cache] | None = None
+    ) -> None:
+        """Begin with nothing held. `changes` takes note of what the guest writes; `cache` opens the one for it."""
+        self.grants, self.changes, self.cache = grants, changes, cache
         self.buckets: Handles[Bucket] = Handles()
         self.swaps: Handles[Cas] = Handles()
         self.errors: Handles[str] = Handles()
         self.incoming: Handles[bytes] = Handles()
-        self.outgoing: Handles[cache.Outgoing] = Handles(cache.Outgoing.drop)
-        self.futures: Handles[cache.Future] = Handles(cache.Future.drop)
-        self.vacancies: Handles[Vacancy | None] = Handles(cache.drop)
+        self.outgoing: Handles[Outgoing] = Handles(lambda each: each.drop())
+        self.futures: Handles[Future] = Handles(lambda each: each.drop())
+        self.vacancies: Handles[Vacancy | None] = Handles(lambda each: None if each is None else each.drop())
         self._handles: dict[str, Handles[Any]] = {
             "bucket": self.buckets,
             "cas": self.swaps,
@@ -57,7 +75,7 @@ class Host:
             "incoming-value": self.incoming,
             "outgoing-value": self.outgoing,
             "vacancy": self.vacancies,
-            **dict.fromkeys(cache.FUTURES, self.futures),
+            **dict.fromkeys(FUTURES, self.futures),
         }
         self._pollables: Pollables | None = None
         self.pollable: Callable[[], Any] = lambda: None

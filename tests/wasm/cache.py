@@ -86,3 +86,23 @@ class CacheShape:
             for each in own
         )
         return f'(import "{full}" (instance ${name} {" ".join(parts)}))\n{aliases}\n'
+
+
+def caching() -> str:
+    """Write a command that sets the key k of the cache."""
+    from tests.wasm.building import LIBC, Imports
+
+    imports = Imports(CacheShape().imports() + LIBC)
+    imports.add_shape(CacheShape())
+    body = """(data (i32.const 1024) "kvalue")
+      (func (export "run") (result i32) (local $v i32)
+        (local.set $v (call $outgoing-value-new-outgoing-value))
+        (call $outgoing-value-outgoing-value-write-body-sync (local.get $v) (i32.const 1025) (i32.const 5) (i32.const 16))
+        (if (i32.load8_u (i32.const 16)) (then (return (i32.const 1))))
+        (call $drop-future-result
+          (call $set (i32.const 1024) (i32.const 1) (local.get $v) (i32.const 0) (i32.const 0)))
+        (i32.const 0))"""
+    lifted = (
+        '(func $run (result (result)) (canon lift (core func $main "run")))\n(instance $run (export "run" (func $run)))'
+    )
+    return imports.component([body], f'{lifted}\n(export "wasi:cli/run@0.2.0" (instance $run))')

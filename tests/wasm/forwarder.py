@@ -68,7 +68,7 @@ class Forwarder:
     ) -> None:
         """Instantiate it."""
         self.engine = Engine()
-        self.host = Host(grants, cache_of_store=cache)
+        self.host = Host(grants, cache=None if cache is None else lambda: cache)
         component, linker = Component(self.engine, forwarder(shape)), Linker(self.engine)
         linker.add_wasip2()
         self.link = self.host.define(linker, component, self.engine, link_class, self._load)
