@@ -30,7 +30,7 @@ WORD = ctypes.sizeof(ctypes.c_void_p)
 NAME = ctypes.sizeof(ffi.wasm_name_t)
 LAYOUT = (VAL, OF, ENTRY, ENTRY_VAL, WORD, NAME)  # Of 50.0.1: selftest compares.
 NUMBERS: dict[type, Any] = {
-    component.Bool: ctypes.c_uint8,
+    component.Bool: ctypes.c_bool,
     component.U8: ctypes.c_uint8,
     component.S8: ctypes.c_int8,
     component.U16: ctypes.c_uint16,
@@ -61,11 +61,7 @@ def decoder(kind: Any) -> Decode:  # noqa: PLR0911 - a table of types
     number = NUMBERS.get(type(kind))
     if number is not None:
         read = number.from_address
-        return (
-            (lambda at, _: bool(read(at + OF).value))
-            if isinstance(kind, component.Bool)
-            else (lambda at, _: read(at + OF).value)
-        )
+        return lambda at, _: read(at + OF).value
     if isinstance(kind, component.String):
         return lambda at, _: _text(at + OF)
     if isinstance(kind, component.ListType):
