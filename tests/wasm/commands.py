@@ -194,12 +194,15 @@ def listing(function: str, size: int, offset: int, count: int) -> str:
 
 
 def setting(size: int) -> str:
-    """Set the key k to a value of so many zeros."""
+    """Set the key k to a value of so many zeros, and get it back."""
     t = Texts()
+    k = t("k")
     return command(
         f"""(drop (memory.grow (i32.const {(size >> 16) + 1})))
-        (call $bucket-set (local.get $b) {t("k")} (i32.const 262144) (i32.const {size}) {R})
-        {FAILED}""",
+        (call $bucket-set (local.get $b) {k} (i32.const 262144) (i32.const {size}) {R})
+        (if {FAILED} (then (return (i32.const 1))))
+        (call $bucket-get (local.get $b) {k} {R})
+        (i32.or {FAILED} (i32.ne (i32.load (i32.const 28)) (i32.const {size})))""",
         t,
     )
 
