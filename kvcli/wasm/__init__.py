@@ -63,4 +63,4 @@ def require() -> None:
     try:
         import wasmtime  # noqa: F401
     except ImportError as error:
-        raise NoSuchImport("to run components needs wasmtime: pip install 'kvcli[wasm]'") from error
+        raise NoSuchImport("running a component needs wasmtime: pip install 'kvcli[wasm]'") from error
