@@ -222,6 +222,14 @@ def test_words_that_are_no_text(kvcli: Run, guest: Guest, words: tuple[str | byt
     assert (ran.returncode, ran.stderr.count(b"\n"), b"UTF-8" in ran.stderr) == (2, 1, True)
 
 
+def test_component_whose_name_is_no_text(kvcli: Run, tmp_path: Path) -> None:
+    """It runs, and is told a name that is one."""
+    file = os.path.join(os.fsencode(tmp_path), b"x\xff.wasm")
+    with open(file, "w", encoding="utf-8") as written:
+        written.write(COMMANDS["arguments"])
+    assert kvcli("run", file).stdout.decode() == "x\ufffd.wasm/"
+
+
 def test_variable_without_a_name() -> None:
     """It is none."""
     with pytest.raises(InvalidArgument):
@@ -390,6 +398,14 @@ def test_folder_that_others_can_write_is_not_used(path: str, guest: Guest, tmp_p
         assert wasm.run(guest("ok"), buckets={"": store.open("default")}, compiled=str(kept)) == 0
     assert list(kept.iterdir()) == []
     assert not is_private("/proc/nowhere")
+
+
+def test_folder_whose_name_is_no_text(path: str, guest: Guest, tmp_path: Path) -> None:
+    """wasmtime cannot read there; the component is compiled each time."""
+    kept = os.path.join(tmp_path, os.fsdecode(b"\xff"))
+    with Store(path) as store:
+        for _ in range(2):
+            assert wasm.run(guest("ok"), buckets={"": store.open("default")}, compiled=kept) == 0
 
 
 def test_compiled_components_have_an_end(path: str, guest: Guest, tmp_path: Path) -> None:

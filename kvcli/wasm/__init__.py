@@ -51,7 +51,7 @@ def run(
     from kvcli.wasm.sandbox import Sandbox
     from kvcli.wasm.watcher import Changes
 
-    name = os.path.basename(os.fspath(component))
+    name = os.path.basename(os.fsencode(component)).decode("utf-8", "replace")
     sandbox = Sandbox([name, *words], variables, folders, stdin=stdin)
     with open(component, "rb") as file:
         guest = Guest(name, file.read(), Limits(timeout, memory, fuel), compiled)

@@ -27,7 +27,7 @@ def load(engine: Engine, wasm: bytes, folder: str | None, configuration: str) ->
         return Component(engine, wasm)
     file = os.path.join(folder, f"{blake2b(wasm, digest_size=32).hexdigest()}-{_library()}-{configuration}{SUFFIX}")
     if os.path.exists(file):
-        with suppress(WasmtimeError):  # Cut short, or of a wasmtime that calls itself the same.
+        with suppress(WasmtimeError, UnicodeEncodeError):  # Cut short; or in a folder that wasmtime cannot name.
             return Component.deserialize_file(engine, file)
     component = Component(engine, wasm)
     with suppress(OSError):  # A full disk is no reason not to run.
