@@ -28,7 +28,10 @@ KvError
     ├── Busy
     ├── HandleConsumed
     ├── CommandFailed
-    └── BatchFailed
+    ├── BatchFailed
+    ├── NoSuchImport
+    ├── GuestTrapped
+    └── GuestTimedOut
 
 A missing key is an answer (None), not an error; NoSuchKey is raised only where a command says a key must exist.
 """
@@ -270,3 +273,24 @@ class BatchFailed(Other):
         if failure is not None:
             self.code = failure.code
             self.exit_code = MalformedData.exit_code if isinstance(failure, InvalidArgument) else failure.exit_code
+
+
+class NoSuchImport(Other):
+    """What is to be imported is not there: a component asks for what kvcli does not have, or kvcli for a package of an extra."""
+
+    code = "no-such-import"
+    exit_code = 66
+
+
+class GuestTrapped(Other):
+    """A component ended by a trap: a fault of its own, or a limit on its memory or fuel. 134 is what shells give for SIGABRT."""
+
+    code = "trap"
+    exit_code = 134
+
+
+class GuestTimedOut(Other):
+    """A component did not end in the time that it was given. 124 is what timeout(1) gives."""
+
+    code = "timeout"
+    exit_code = 124

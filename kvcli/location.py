@@ -64,6 +64,11 @@ def history_file(environ: Mapping[str, str] = os.environ) -> str:
     return os.path.join(_base(environ, "XDG_STATE_HOME", ".local/state"), "kvcli", "history")
 
 
+def compiled_folder(environ: Mapping[str, str] = os.environ) -> str:
+    """Give the folder that keeps compiled components; whoever uses it looks whether it is private."""
+    return os.path.join(_base(environ, "XDG_CACHE_HOME", ".cache"), "kvcli", "compiled")
+
+
 def config_file(environ: Mapping[str, str] = os.environ) -> str:
     """Give the config file, which need not be there."""
     return os.path.join(_base(environ, "XDG_CONFIG_HOME", ".config"), "kvcli", "config.toml")

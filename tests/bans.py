@@ -205,6 +205,10 @@ def removals(code: Modules) -> list[str]:
         ("kvcli.shell.folder", "rmtree(old, ignore_errors=True)"),
         ("kvcli.shell.folder", "rmtree(self._new)"),
         ("kvcli.cli.output", "os.unlink(name)"),  # Part of a file that `get --output` has just made.
+        # Machine code of components, which can be made again.
+        ("kvcli.wasm.compiled", "os.rename(written.name, file)"),
+        ("kvcli.wasm.compiled", "os.unlink(written.name)"),
+        ("kvcli.wasm.compiled", "os.unlink(file)"),
         ("kvcli.commands.batch", "answers.truncate()"),  # A text in memory.
         # Those of a cache, which is thrown away whole.
         ("kvcli.engine.lives", "shutil.rmtree(fresh, ignore_errors=True)"),

@@ -20,6 +20,7 @@ from kvcli.repl.tree import tree
 from kvcli.store import Store
 from tests.conftest import make_foreign
 from tests.declared import COMMANDS
+from tests.wasm.commands import COMMANDS as COMPONENTS
 
 KEYS = {
     "greeting": b"hello",
@@ -49,6 +50,7 @@ FILES = {
     "Cargo.lock": b"",
     "script": b"set from script\nget from\n",
     "setup.kv": b"set from setup\nget from\n",
+    "app.wasm": COMPONENTS["count"].encode(),
 }
 # Programs that would ask the network, or a person, or are not everywhere.
 PROGRAMS = {
@@ -138,6 +140,8 @@ def of(*, typed: bool = False, endless: bool = False) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "line"), of())
 def test_example(world: dict[str, str], name: str, line: str) -> None:
     """An example ends well."""
+    if name == "run":
+        pytest.importorskip("wasmtime", reason="the extra wasm is not installed: pip install 'kvcli[wasm]'")
     if lacking(line):
         pytest.skip(f"Debian's package {lacking(line)[0]} is not installed")
     child = bash(world, f"{BEFORE.get(line, ':')}\nset -o pipefail\n{line}")

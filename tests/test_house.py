@@ -30,6 +30,7 @@ ROOMS = (
     "kvcli.operations",
     "kvcli.formats",
     "kvcli.wit",
+    "kvcli.wasm",
     "kvcli.commands",
     "kvcli.cli",
     "kvcli.repl",
@@ -53,6 +54,7 @@ COLD = (
     *("kvcli.cli.progress", "kvcli.cli.declared"),
     *("kvcli.cli.keeping", "kvcli.commands.backup", "kvcli.commands.check", "kvcli.commands.compact"),
     *("kvcli.commands.restore", "kvcli.engine.bookkeeping", "kvcli.engine.copying", "kvcli.engine.solitude"),
+    *("kvcli.cli.guests", "kvcli.wasm"),  # Entered by `run` alone.
     *("kvcli.engine.compaction", "kvcli.engine.readers", "kvcli.commands.config_show"),
     *("kvcli.operations", "kvcli.formats", "kvcli.commands.batch", "kvcli.commands.export", "kvcli.commands.import_"),
 )

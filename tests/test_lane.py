@@ -11,7 +11,7 @@ from kvcli.cli.app import understand
 from kvcli.commands import Invocation
 from kvcli.errors import InvalidArgument
 
-COMMANDS = ("get", "set", "exists", "delete", "incr", "list", "cas", "bucket", "stat", "cache")
+COMMANDS = ("get", "set", "exists", "delete", "incr", "list", "cas", "bucket", "stat", "cache", "run")
 OPTIONS = (
     *("-s", "--store", "-b", "--bucket", "--json", "--read-only", "--raw", "--prefix", "--start", "--end", "--cursor"),
     *("--limit", "--reverse", "--values", "-0", "--null", "--token", "--output", "-o", "--if-absent", "--chomp", "--"),
@@ -114,6 +114,10 @@ ACCEPTED = {
     "-s p cache run --env A --env B --cwd -- ls --": Invocation(
         "cache_run", {"words": ["ls", "--"], "env": ["A", "B"], "cwd": True}, {"store": "p"}
     ),
+    "run app.wasm": Invocation("run", {"file": "app.wasm"}, {}),
+    "-s p -b b run app.wasm -x -- --json": Invocation(
+        "run", {"file": "app.wasm", "arguments": ["-x", "--", "--json"]}, {"store": "p", "bucket": "b"}
+    ),
     "shell-init bash": Invocation("shell_init", {"shell": "bash"}, {}),
     "list --cursor=kX --reverse --values": Invocation("list", {"cursor": "kX", "reverse": True, "values": True}, {}),
 }
@@ -150,6 +154,7 @@ def test_plain_forms_are_accepted(line: str) -> None:
             "-sx get k",
         ),
         *("cache", "cache stats", "cache get_or_set k -- x", "cache run ls", "cache run --", "cache run --ttl -5 -- x"),
+        *("run", "run --timeout 1s app.wasm", "run -- app.wasm", "run -s p app.wasm"),
         *("bucket list", "--lock-timeout 1 get k", "-p work get k", "list --prefix", "get k -b=x"),
     ],
 )

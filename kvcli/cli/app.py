@@ -9,12 +9,12 @@ import typer
 from typer.main import get_command
 
 # Each module declares its commands when it is loaded.
-from kvcli.cli import caching, data, guide, keeping, keys, places
+from kvcli.cli import caching, data, guests, guide, keeping, keys, places
 from kvcli.cli.root import UsageError, app
 from kvcli.commands import Invocation
 from kvcli.errors import InvalidArgument
 
-__all__ = ["app", "caching", "data", "guide", "keeping", "keys", "places", "understand"]
+__all__ = ["app", "caching", "data", "guests", "guide", "keeping", "keys", "places", "understand"]
 
 
 @cache

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from kvcli.commands import Invocation
 
 GROUPS = ("bucket", "cache", "config")
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 SHIELD = "\0"  # No word of a command line can hold it.
 
 Store = Annotated[
@@ -111,10 +112,11 @@ def declare(
     `dashes` takes a command only behind those.
     What Typer calls instead gives an Invocation: the parsed words, less those that are the default anyway.
     """
-    shared = WRITING if writing else READING
+    common = WRITING if writing else READING
 
     def register(declared: Callable[..., None]) -> None:
         own = inspect.signature(declared, eval_str=True).parameters
+        shared = {name: kind for name, kind in common.items() if name not in own}
         names = [name for name in own if name != "ctx"]
 
         def understood(ctx: typer.Context, **values: Any) -> Invocation:
@@ -122,12 +124,11 @@ def declare(
             settings = said({name: unshield(values[name]) for name in shared})
             return Invocation(command, arguments, {**(ctx.obj or {}), **settings})
 
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        parameters = [inspect.Parameter("ctx", keyword, annotation=typer.Context)]
-        parameters += [parameter.replace(kind=keyword) for parameter in own.values()]
+        parameters = [inspect.Parameter("ctx", KEYWORD, annotation=typer.Context)]
+        parameters += [parameter.replace(kind=KEYWORD) for parameter in own.values()]
         parameters += [
             inspect.Parameter(
-                name, keyword, annotation=kind, default=False if kind in {Json, ReadOnly, Create, Adopt} else None
+                name, KEYWORD, annotation=kind, default=False if kind in {Json, ReadOnly, Create, Adopt} else None
             )
             for name, kind in shared.items()
         ]

@@ -25,6 +25,7 @@ GROUPS = {
     "Much at once": ("batch", "export", "import"),
     "Buckets and the store": ("use", "bucket", "stat", "backup", "restore", "check", "compact"),
     "Cache": ("cache",),
+    "Components": ("run",),
     "Transactions": ("begin", "commit", "rollback"),
     "Sessions and settings": (
         *("repl", "format", "timing", "source", "config", "completion", "shell-init", "help", "exit"),

@@ -26,6 +26,7 @@ HOT: dict[str, tuple[tuple[str, ...], int, dict[str, str], dict[str, str]]] = {
     ),
     "repl": (("file",), 0, {}, {}),
     "shell-init": (("shell",), 1, {}, {}),
+    "run": (("file",), 1, {}, {}),
     "cache get": (("key",), 1, {}, {"--raw": "raw"}),
     "cache set": (("key", "value"), 2, TTL, {}),
     "cache exists": (("key",), 1, {}, {}),
@@ -73,6 +74,8 @@ def _parse_command(command: str, before: list[str], after: list[str]) -> Invocat
         arguments["words"], after = after[end + 1 :], after[:end]
     if _split(before, settings, {}, {}, arguments, numbers=False) != []:
         return None
+    if command == "run":
+        return _parse_run(after, settings)
     plain = _split(after, settings, options, flags, arguments, numbers=command in NUMBERS)
     if plain is None or len(plain) < needed or (len(plain) > len(names) and names != ("keys",)):
         return None
@@ -82,6 +85,14 @@ def _parse_command(command: str, before: list[str], after: list[str]) -> Invocat
         arguments.update(zip(names, plain, strict=False))
     name = command.replace(" ", "_").replace("-", "_")
     return Invocation(name, arguments, settings) if _settle(arguments) else None
+
+
+def _parse_run(words: list[str], settings: dict[str, object]) -> Invocation | None:
+    """Take a component without options of kvcli's; what stands behind it is its own, whatever it looks like."""
+    if not words or words[0].startswith("-"):
+        return None
+    file, *rest = words
+    return Invocation("run", {"file": file, "arguments": rest} if rest else {"file": file}, settings)
 
 
 def _split(

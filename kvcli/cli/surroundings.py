@@ -50,6 +50,11 @@ VARIABLES = (
         "Where the REPL keeps its history, as kvcli/history. Unset, empty or relative, it is ~/.local/state.",
         "repl",
     ),
+    Surrounding(
+        "XDG_CACHE_HOME",
+        "Where compiled components are kept, as kvcli/compiled. Unset, empty or relative, it is ~/.cache.",
+        "run",
+    ),
     Surrounding("XDG_RUNTIME_DIR", "Where the pipes of `kv` are; else in TMPDIR.", "shell-init"),
     Surrounding("HOME", "What ~ stands for.", "--store"),
     Surrounding("VISUAL", "The editor, with its options if it needs any.", "edit", "repl"),
@@ -78,6 +83,11 @@ FILES = (
     Surrounding("STORE/cache", "Its cache, which may be removed at any time when nobody uses it.", "cache"),
     Surrounding(
         "$XDG_RUNTIME_DIR/kvcli-*", "Pipes to the process that answers a shell's `kv`; they end with it.", "shell-init"
+    ),
+    Surrounding(
+        "$XDG_CACHE_HOME/kvcli/compiled",
+        "Machine code of components, which may be removed at any time. It is used only if nobody else can write there.",
+        "run",
     ),
     Surrounding("$XDG_STATE_HOME/kvcli/history", "What was typed in the REPL, without the values.", "repl"),
 )

@@ -54,6 +54,10 @@ A command that kvcli runs and that fails passes its own code on: CMD of `cas --u
 run`, and the editor of `edit`. One that cannot be run is 126, one that is not there 127, and one that a signal has ended
 is 128 and the number of the signal.
 
+`run` passes on what its component ends with, 1 if that says no more than that it failed. A trap, which is also the end of
+one that has no memory or fuel left, is 134, and a time-out 124; what is no component is 65, and one that imports what
+kvcli does not have 66.
+
 `batch` ends with the code of the operation that ended it; with --keep-going it is 4 if any failed. A script of the REPL
 ends with the code of the first line that failed.
 """
@@ -207,10 +211,37 @@ dash; a negative number needs no -- in `set`, `incr`, `cas` and `cache set`.
   @home
   $ date | kvcli set now - --chomp
 """
+RUN = f"""\
+A component gets what it imports of wasi:keyvalue from buckets of the store, which it opens by identifiers:
+
+{
+    rows(
+        {
+            "'' and default": "the bucket of --bucket NAME, else of KVCLI_BUCKET, else `default`",
+            "NAME": "BUCKET, where --bucket NAME=BUCKET says so; with :ro behind it, for reading alone",
+            "what --deny names": "access-denied, whether or not there is such a bucket",
+            "all else": "no-such-store, whether or not there is such a bucket",
+        }
+    )
+}
+
+store, atomics and batch are there as 0.2.0-draft has them, as 0.2.0-draft2 does, upstream's and Spin's, and with
+new-with-read; cache as 0.1.0 has it, without streams. Which it is, is told by the types that a component imports. What
+goes wrong with the store is an error of the interface, and no trap.
+
+It has the three streams, its arguments, and what --env and --dir give it; it has no network. --timeout, --memory and
+--fuel are limits. A value has at most 2 MiB, and so have all values of a batch together.
+
+With --watch, a component that exports wasi:keyvalue/watcher is told of what it wrote, once its run has returned, and then
+of what it writes on being told.
+
+It is compiled when it is run first. The machine code is kept for the next time, in a folder that nobody else can write.
+"""
 TEXTS = {
     "exit-codes": ("What each exit code means.", EXIT_STATUS),
     "json": ("What --json prints, and how bytes stand in it.", JSON),
     "batch": ("The operations of batch, and their answers.", BATCH),
+    "run": ("What a component is given.", RUN),
     "tokens": ("Swaps that no change escapes.", TOKENS),
     "environment": ("The variables that kvcli reads.", ENVIRONMENT),
     "escaping": ("What a terminal shows, and how a value is written.", ESCAPING),

@@ -151,18 +151,20 @@ class Context:
             store.create(self.bucket_name)
         return Bucket(store, bucket_name(self.bucket_name))
 
-    def cache(self, *, make: bool = False, remove: bool = False, max_size: str | None = None) -> Cache:
+    def cache(
+        self, *, make: bool = False, remove: bool = False, max_size: str | None = None, beside: bool = False
+    ) -> Cache:
         """Open the cache of the store; `make` the store where there is none, as writing commands do.
 
         What can only `remove` finds nothing there. Else a named store is missed.
 
         `max_size` is the cap as somebody wrote it, None what the settings say. Raises InvalidArgument for a bucket: the
-        cache has none.
+        cache has none; unless what uses it uses buckets `beside`.
         """
         from kvcli.cache import CACHE_BYTES, Cache, checked_size
         from kvcli.units import size
 
-        if self._bucket not in {None, DEFAULT}:
+        if self._bucket not in {None, DEFAULT} and not beside:
             raise InvalidArgument("a store has one cache, which has no buckets: leave --bucket out")
         said = None if max_size is None else checked_size(size(max_size, "--max-size"))
         self._find_store(make=make, remove=remove)

@@ -12,6 +12,7 @@ BENCHES = (
     "coprocess",
     "puts",
     "repl",
+    "run",
     "shell",
     "writers",
 )  # Each loads what it needs, and no other.

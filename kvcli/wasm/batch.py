@@ -1,0 +1,53 @@
+"""wasi:keyvalue/batch for guests: get-many in two shapes, set-many and delete-many. Each is one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kvcli.batch import delete_many, get_many, set_many
+from kvcli.errors import Other
+from kvcli.wasm.shapes import pairs_always
+from kvcli.wasm.store import VALUE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kvcli.wasm.border.link import Function
+    from kvcli.wasm.host import Host
+    from kvcli.wasm.shapes import Types
+
+
+def functions(host: Host, types: Types) -> dict[str, Function]:
+    """Give the functions of the interface, by their names in the component model."""
+    buckets = host.buckets
+
+    def get_many_(bucket: int, keys: list[str]) -> list[Any]:
+        pairs = get_many(buckets[bucket], keys)
+        check(pair[1] for pair in pairs if pair is not None)
+        return pairs
+
+    def get_many_pairs(bucket: int, keys: list[str]) -> list[Any]:
+        pairs = get_many_(bucket, keys)
+        return [(key, None if pair is None else pair[1]) for key, pair in zip(keys, pairs, strict=True)]
+
+    def set_many_(bucket: int, pairs: list[tuple[str, bytes]]) -> None:
+        check(value for _, value in pairs)
+        set_many(buckets[bucket], pairs)
+        host.changed(buckets[bucket], dict(pairs))
+
+    def delete_many_(bucket: int, keys: list[str]) -> None:
+        delete_many(buckets[bucket], keys)
+        host.changed(buckets[bucket], dict.fromkeys(keys))
+
+    return {
+        "get-many": get_many_pairs if pairs_always(types) else get_many_,
+        "set-many": set_many_,
+        "delete-many": delete_many_,
+    }
+
+
+def check(values: Iterable[bytes]) -> None:
+    """Raise Other where values are too long to pass between host and guest together."""
+    total = sum(map(len, values))
+    if total > VALUE_BYTES_MAX:
+        raise Other(f"the values have {total} bytes; a guest gets and sets at most {VALUE_BYTES_MAX} in one call")

@@ -1,0 +1,1 @@
+"""Components for tests, hand-written as text: they compile in milliseconds, and need no toolchain."""
