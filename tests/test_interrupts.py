@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 
@@ -90,7 +91,11 @@ def test_interrupt_at_any_step_leaves_the_store_usable(path: str, work: Callable
                 break
             assert increment(bucket, "n", 1) - before in {1, 2}
             assert environment(store)._gate.alone(lambda: True)
-            assert not environment(store)._gate.is_busy()
+            end = time.monotonic() + 20
+            while environment(
+                store
+            )._gate.is_busy():  # By a thread that was to be alone, and of which nobody waits any more.
+                assert time.monotonic() < end
         assert 20 < step < STEPS_MAX - 1
 
 
