@@ -183,3 +183,11 @@ def test_only_the_engine_knows_lmdb(module: str) -> None:
 def test_exports_are_what_is_said() -> None:
     """Every name in kvcli.__all__ loads."""
     assert all(getattr(kvcli, name) is not None for name in kvcli.__all__)
+
+
+def test_no_package_defines_what_is_a_module_of_it() -> None:
+    """Python sets a module of a package as its attribute when that is first imported: what had the name before is gone."""
+    names = modules().keys()
+    for package in filter(is_package, names):
+        own = {node.name for node in modules()[package].body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        assert not {name for name in own if f"{package}.{name}" in names}

@@ -135,13 +135,13 @@ def understand(words: list[str], name: str = "kvcli") -> Invocation | int:
 
 def execute(invocation: Invocation, output: Output) -> int:
     """Run an invocation, print its answer and give its exit code."""
-    from kvcli.commands import run as run_command
+    from kvcli.commands import perform
     from kvcli.commands.context import Context
 
     settings = dict(invocation.settings)
     output.json = bool(settings.pop("json", False))
     context = Context(**settings, confirm=output.asker(), warn=output.warn)  # type: ignore[arg-type]
     try:
-        return output.show(run_command(invocation, context))
+        return output.show(perform(invocation, context))
     finally:
         context.close()

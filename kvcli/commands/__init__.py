@@ -129,6 +129,6 @@ def load(name: str) -> Callable[..., Answer]:
     return run
 
 
-def run(invocation: Invocation, context: Context) -> Answer:
-    """Run what was typed."""
+def perform(invocation: Invocation, context: Context) -> Answer:
+    """Run what was typed. Not called `run`, as the command of that name is a module here."""
     return load(invocation.command)(context, **invocation.arguments)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kvcli.cli.entry import PIPE_CLOSED, guarded
 from kvcli.cli.output import Output
 from kvcli.cli.reading import CHOICES
-from kvcli.commands import Invocation, Record
-from kvcli.commands import run as run_command
+from kvcli.commands import Invocation, Record, perform
 from kvcli.commands.context import Context
 from kvcli.engine.draft import Draft
 from kvcli.errors import InvalidArgument, KvError, NoSuchFile, NoSuchKey
@@ -106,7 +105,7 @@ class Session:
         if invocation.command in ALONE:
             self._forget_last()
         try:
-            return output.show(run_command(invocation, context))
+            return output.show(perform(invocation, context))
         except NoSuchKey as error:
             if self.is_interactive and output.terminal and "key" in invocation.arguments:
                 self._hint(error, context, str(invocation.arguments["key"]))

@@ -11,8 +11,7 @@ from kvcli.cli import lane
 from kvcli.cli.entry import guarded
 from kvcli.cli.output import Output
 from kvcli.cli.screen import escape_line
-from kvcli.commands import Invocation
-from kvcli.commands import run as run_command
+from kvcli.commands import Invocation, perform
 from kvcli.commands.context import Context
 from kvcli.commands.shell_init import VARIABLES
 from kvcli.errors import Busy, KvError
@@ -129,7 +128,7 @@ class Desk:
     def _execute(self, invocation: Invocation, output: Output) -> int:
         context = self._context(invocation, output)
         output.json = "json" in invocation.settings
-        return output.show(run_command(invocation, context))
+        return output.show(perform(invocation, context))
 
     def _context(self, invocation: Invocation, output: Output) -> Context:
         """Give what a command runs in: that of the call before, if it would be the same."""

@@ -8,8 +8,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 from unittest import mock
 
-from kvcli.commands import Invocation, Stream
-from kvcli.commands import run as run_command
+from kvcli.commands import Invocation, Stream, perform
 from kvcli.commands.context import Context
 from kvcli.engine.draft import Draft
 from kvcli.errors import EXIT_CODES, KvError, MalformedData
@@ -120,7 +119,7 @@ class Batch:
         draft = Draft(self._store.engine)
         context = Context(store=self._store.path)
         context.plan(draft)
-        stream = run_command(Invocation("batch", {"file": self._source.path, **way}, {}), context)
+        stream = perform(Invocation("batch", {"file": self._source.path, **way}, {}), context)
         assert isinstance(stream, Stream)
         answers = [json.loads(line) for page in stream.pages for line in page.splitlines()]
         assert [each["i"] for each in answers] == sorted({each["i"] for each in answers})
