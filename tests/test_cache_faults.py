@@ -268,6 +268,10 @@ def test_file_system_without_a_name(path: str, monkeypatch: pytest.MonkeyPatch) 
     """Where the kernel does not tell, it is none of those that are known."""
     os.mkdir(path)
     assert lives.file_system(path) != ""
+    status = os.stat(path)
+    monkeypatch.setattr(os, "stat", lambda _: os.stat_result((*status[:2], os.makedev(999, 999), *status[3:])))
+    assert lives.file_system(path) == ""
+    monkeypatch.undo()
     monkeypatch.setattr("builtins.open", refuse(errno.EACCES))
     assert lives.file_system(path) == ""
 

@@ -10,7 +10,7 @@ import sys
 import lmdb
 import pytest
 
-from kvcli.engine import create, creation, files, opening, provenance
+from kvcli.engine import create, files, opening, provenance
 from kvcli.errors import DamagedStore, InputOutput, NoSuchStore, UnsupportedBucket
 from kvcli.store import Store
 from tests.conftest import make_foreign
@@ -64,12 +64,12 @@ def test_creation_over_a_file_is_refused(tmp_path: os.PathLike[str]) -> None:
 def test_first_pages_that_were_cut_short_are_no_damage(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What LMDB takes for a file of another kind is what it wrote itself, and could not end: the disk failed."""
 
-    def open_new(folder: str) -> None:
+    def open_stepping(folder: str, *_: object, **__: object) -> None:
         with open(os.path.join(folder, "data.mdb"), "wb") as file:
             file.write(bytes(100))
         raise lmdb.InvalidError("data.mdb: not an LMDB file")
 
-    monkeypatch.setattr(creation, "open_new", open_new)
+    monkeypatch.setattr(opening, "_open_stepping", open_stepping)
     with pytest.raises(InputOutput, match="the disk failed a read or a write"):
         create(path)
     assert os.listdir(path) == []

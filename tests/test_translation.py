@@ -41,3 +41,9 @@ def test_errno(number: int, code: int) -> None:
         theirs = lmdb.Error("what")
         vars(theirs)["code"] = number
         assert translated(theirs, "/").exit_code == code
+
+
+def test_write_that_failed_where_nothing_can_be_seen() -> None:
+    """Where the disk cannot be asked how much room it has, the error stays what it was."""
+    error = translated(OSError(errno.EIO, "text"), "/nowhere/at/all")
+    assert (type(error), error.exit_code) == (InputOutput, 74)
