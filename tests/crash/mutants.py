@@ -89,11 +89,17 @@ TESTS = {
     "kvcli/engine/solitude.py": COPIES,
     "kvcli/engine/succession.py": CACHE,
     "kvcli/engine/tally.py": CACHE,
-    "kvcli/engine/transaction.py": (*CONTRACT, *TOKENS, "test_handles.py", *FOREIGN),
+    "kvcli/engine/transaction.py": (*CONTRACT, *TOKENS, "test_handles.py", *FOREIGN, "test_cli_store.py"),
     "kvcli/engine/translation.py": ("test_translation.py", *FAULTS, "test_map.py", "test_damage.py"),
     "kvcli/engine/update.py": (*CONTRACT, *TOKENS, *FOREIGN, "test_handles.py"),
     "kvcli/engine/void.py": ("test_void.py", "test_cli_store.py"),
-    "kvcli/engine/writer.py": ("contract/test_store.py", *FAULTS, "test_locks.py", "test_interrupts.py"),
+    "kvcli/engine/writer.py": (
+        "contract/test_store.py",
+        "test_handles.py",
+        *FAULTS,
+        "test_locks.py",
+        "test_interrupts.py",
+    ),
 }
 BLIND = ("test_rows.py",)  # Tests that run nothing of kvcli.
 SILENT_SECONDS_MAX = 60
