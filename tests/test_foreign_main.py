@@ -10,7 +10,7 @@ import subprocess
 import lmdb
 import pytest
 
-from kvcli.batch import delete_span, get_many
+from kvcli.batch import delete_span, get_many, set_many
 from kvcli.engine.transaction import Span
 from kvcli.errors import AccessDenied, InvalidBucketName, KvError, MalformedData, UnsupportedBucket
 from kvcli.store import Bucket, Store
@@ -216,3 +216,14 @@ def test_bucket_with_branch_pages_is_no_key_of_the_main_database(path: str) -> N
     with Store(path, read_only=True) as store:
         assert walk(store.open("@main")) == ["own"]
         assert store.buckets() == ["@main", "large"]
+
+
+def test_many_pairs_at_once_are_looked_at_one_by_one(path: str) -> None:
+    """Among thousands, too, no value may stand for a bucket, and then none is written."""
+    make_foreign(path, main={b"own": b"1"})
+    with Store(path, adopt=True) as store:
+        bucket = store.open("@main")
+        pairs = [(f"k{number}", b"v") for number in range(5000)]
+        with pytest.raises(MalformedData):
+            set_many(bucket, [*pairs, ("k", struct.pack("=IHH5Q", 0, 0, 1, 0, 1, 0, 1, 5))])
+        assert walk(bucket) == ["own"]

@@ -178,3 +178,12 @@ def test_output_to_a_full_disk_leaves_nothing(small_disk: str, filled: str, kvcl
     assert kvcli("get", "big", "--output", os.path.join(small_disk, "out"), "-s", filled).returncode == 69
     assert os.listdir(small_disk) == ["filler"]
     assert kvcli("get", "k1", "--output", os.path.join(small_disk, "filler"), "-s", filled).returncode == 0
+
+
+def test_full_map_grows_step_by_step(path: str) -> None:
+    """It doubles, and takes no more of the address space than that: there may be a limit."""
+    os.mkdir(path, 0o700)
+    lmdb.open(path, map_size=1 << 20).close()
+    with Store(path, adopt=True) as store:
+        store.open("@main").set("k", bytes(3 << 20))
+        assert int(store.engine.stat()["map_bytes"]) < 64 << 20

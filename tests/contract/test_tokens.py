@@ -232,3 +232,11 @@ def test_transaction_knows_what_it_wrote(bucket: Bucket) -> None:
         return [update.wrote(bucket.name, b"k"), update.wrote(bucket.name, b"another"), update.wrote(b"k", bucket.name)]
 
     assert bucket.store.write(work) == [True, False, False]
+
+
+def test_look_at_many_keys_ends_where_the_room_does(bucket: Bucket) -> None:
+    """Values come in the order of the keys, None for what is not there; and who only reads has written nothing."""
+    set_many(bucket, [("a", b"1"), ("b", b"22")])
+    keys = [b"b", b"nothing", b"a"]
+    assert bucket.store.read(lambda snapshot: snapshot.get_many(bucket.name, keys, 100)) == [b"22", None, b"1"]
+    assert not bucket.store.read(lambda snapshot: snapshot.wrote(bucket.name, b"a"))

@@ -75,7 +75,7 @@ TESTS = {
     "kvcli/engine/generation.py": CACHE,
     "kvcli/engine/handle.py": CACHE,
     "kvcli/engine/lives.py": CACHE,
-    "kvcli/engine/opening.py": (*FILES, *FOREIGN),
+    "kvcli/engine/opening.py": (*FILES, *FOREIGN, "test_cache_faults.py"),
     "kvcli/engine/queues.py": (
         "test_claim_faults.py",
         "contract/test_cache.py",
@@ -90,7 +90,13 @@ TESTS = {
     "kvcli/engine/succession.py": CACHE,
     "kvcli/engine/tally.py": CACHE,
     "kvcli/engine/transaction.py": (*CONTRACT, *TOKENS, "test_handles.py", *FOREIGN, "test_cli_store.py"),
-    "kvcli/engine/translation.py": ("test_translation.py", *FAULTS, "test_map.py", "test_damage.py"),
+    "kvcli/engine/translation.py": (
+        "test_translation.py",
+        "test_cache_faults.py",
+        *FAULTS,
+        "test_map.py",
+        "test_damage.py",
+    ),
     "kvcli/engine/update.py": (*CONTRACT, *TOKENS, *FOREIGN, "test_handles.py"),
     "kvcli/engine/void.py": ("test_void.py", "test_cli_store.py"),
     "kvcli/engine/writer.py": (
