@@ -6,8 +6,10 @@ from kvcli.errors import CasFailed, HandleConsumed, IntegerOverflow, NotAnIntege
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
+    from kvcli.engine.redis.guard import Guard
     from kvcli.engine.transaction import Snapshot
     from kvcli.engine.update import Update
     from kvcli.store import Bucket
@@ -22,7 +24,7 @@ class Cas:
     A swap with it succeeds only if nobody wrote the key since, not even the same value; absent is a value like others.
     """
 
-    __slots__ = ("_consumed", "_value", "bucket", "digest", "identity", "key", "revision")
+    __slots__ = ("_consumed", "_value", "bucket", "digest", "guard", "identity", "key", "revision")
 
     def __init__(
         self, bucket: Bucket, key: str, identity: bytes, revision: int, value: bytes | None, digest: bytes | None = None
@@ -33,6 +35,7 @@ class Cas:
         self.identity = identity
         self.revision = revision
         self.digest = digest
+        self.guard: Guard | None = None  # What an engine that remembers no writes holds for this handle.
         self._value = value
         self._consumed = False
 
@@ -40,6 +43,11 @@ class Cas:
     def new(cls, bucket: Bucket, key: str) -> Self:
         """Make a handle; a later swap operates on data not modified since this call. Raises InvalidKey."""
         raw = bucket.raw(key)
+        guard = bucket.store.engine.guard(bucket.name, raw)
+        if guard is not None:
+            cas = cls(bucket, key, guard.identity, guard.revision, guard.value)
+            cas.guard = guard
+            return cas
         return bucket.store.read(lambda snapshot: cls.of(snapshot, bucket, key, raw))
 
     @classmethod
@@ -93,7 +101,9 @@ class Cas:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Release; a handle holds nothing."""
+        """Release, where the engine holds something for it; a handle of LMDB's is good afterwards as well."""
+        if self.guard is not None:
+            self.guard.release()
 
 
 def swap(cas: Cas, value: bytes) -> None:
@@ -103,7 +113,23 @@ def swap(cas: Cas, value: bytes) -> None:
     """
     cas.consume()
     raw = cas.bucket.raw(cas.key)
-    cas.bucket.store.write(lambda update: swap_in(update, cas, raw, value))
+    guard, cas.guard = cas.guard, None
+    if guard is None:
+        _write_or_lose(cas.bucket, cas.key, lambda update: swap_in(update, cas, raw, value))
+    elif not guard.swap(value):
+        fresh, found = Cas.new_with_read(cas.bucket, cas.key)
+        raise CasFailed(_lost_message(cas.key), fresh, found)
+
+
+def _write_or_lose(bucket: Bucket, key: str, work: Callable[[Update], None]) -> None:
+    """Write. Raises CasFailed, with a handle that is as good as Cas.new makes."""
+    try:
+        bucket.store.write(work)
+    except CasFailed as error:
+        if bucket.store.engine.remembers:
+            raise
+        fresh, found = Cas.new_with_read(bucket, key)  # One that watches; that of the transaction knows a value only.
+        raise CasFailed(str(error), fresh, found) from error
 
 
 def swap_in(update: Update, cas: Cas, raw: bytes, value: bytes) -> None:
@@ -118,7 +144,7 @@ def swap_in(update: Update, cas: Cas, raw: bytes, value: bytes) -> None:
 def compare_and_set(bucket: Bucket, key: str, expected: bytes | None, value: bytes) -> None:
     """Write `value` if the key has the value `expected`, None for absent. Raises CasFailed."""
     raw = bucket.raw(key)
-    bucket.store.write(lambda update: compare_and_set_in(update, bucket, key, raw, expected, value))
+    _write_or_lose(bucket, key, lambda update: compare_and_set_in(update, bucket, key, raw, expected, value))
 
 
 def compare_and_set_in(
@@ -134,9 +160,11 @@ def lost(update: Update, bucket: Bucket, key: str, raw: bytes) -> CasFailed:
     """Make the error of a lost swap, with a handle for the next try."""
     value = update.get(bucket.name, raw)
     fresh = Cas(bucket, key, update.identity(), update.seen, value)
-    return CasFailed(
-        f"the swap of {key!r} was lost: the key changed meanwhile; look at its value and try again", fresh, value
-    )
+    return CasFailed(_lost_message(key), fresh, value)
+
+
+def _lost_message(key: str) -> str:
+    return f"the swap of {key!r} was lost: the key changed meanwhile; look at its value and try again"
 
 
 def set_if(bucket: Bucket, key: str, value: bytes, *, present: bool) -> bool:
@@ -160,7 +188,11 @@ def increment(bucket: Bucket, key: str, delta: int) -> int:
     raw = bucket.raw(key)
     if not isinstance(delta, int):
         raise TypeError(f"delta is an int, not {type(delta).__name__}")
-    return bucket.store.write(lambda update: increment_in(update, bucket.name, raw, delta))
+    store = bucket.store
+    after = store.engine.add(bucket.name, raw, delta, store.lock_timeout)
+    if after is not None:
+        return after
+    return store.write(lambda update: increment_in(update, bucket.name, raw, delta))
 
 
 def increment_in(update: Update, name: bytes, raw: bytes, delta: int) -> int:

@@ -38,7 +38,7 @@ def set_many(bucket: Bucket, key_values: Iterable[tuple[str, bytes]]) -> None:
 def delete_many(bucket: Bucket, keys: Sequence[str]) -> int:
     """Delete all of `keys`; absent ones are skipped. Give how many there were."""
     raws = [bucket.raw(key) for key in keys]
-    return bucket.store.write(lambda update: sum([update.delete(bucket.name, raw) for raw in raws]))
+    return bucket.store.write(lambda update: update.delete_many(bucket.name, raws))
 
 
 def delete_span(bucket: Bucket, span: Span) -> int:
@@ -47,7 +47,7 @@ def delete_span(bucket: Bucket, span: Span) -> int:
     for page in bucket.pages(span, KEYS_PER_DELETE):
 
         def work(update: Update, page: list[bytes] = page) -> int:
-            return sum([update.delete(bucket.name, raw) for raw in page])
+            return update.delete_many(bucket.name, page)
 
         deleted += bucket.store.write(work)
     return deleted

@@ -6,7 +6,7 @@ from binascii import Error, a2b_base64, b2a_base64, crc32
 
 from kvcli.errors import InvalidCursor
 
-CHARS_MAX = 4096  # That of the longest key has fewer, in LMDB of any kind.
+CHARS_MAX = 1 << 16  # That of the longest key has fewer, in LMDB of any kind; one of a server may hold a few keys.
 MARK = "k"  # No cursor starts with a dash, so none is taken for an option.
 
 

@@ -25,9 +25,24 @@ class Location:
         self.origin = origin
         self.named = origin != "default"
 
+    @property
+    def shown(self) -> str:
+        """The path as it may be shown: a URL without its password."""
+        return without_password(self.path)
+
     def absolute(self) -> Location:
         """Give the same place, wherever this process goes."""
         return self if "://" in self.path else Location(os.path.abspath(self.path), self.origin)
+
+
+def without_password(url: str) -> str:
+    """Give a URL as it may be shown."""
+    scheme, colon, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    if not colon or ":" not in user:
+        return url
+    return f"{scheme}://{user.partition(':')[0]}:***{at}{hosts}{slash}{path}"
 
 
 def locate(store: str | None = None, profile: str | None = None, environ: Mapping[str, str] = os.environ) -> Location:

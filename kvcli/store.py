@@ -210,23 +210,38 @@ class Bucket:
         from kvcli import cursor as cursors
         from kvcli.engine.transaction import Span
 
-        span = Span() if cursor is None else Span().after(cursors.unpack(cursor))
-        page = self._keys(span, PAGE_KEYS + 1)
-        more = len(page) > PAGE_KEYS
-        keys = page[:PAGE_KEYS]
-        return KeyResponse([as_text(key) for key in keys], cursors.pack(keys[-1]) if more else None)
+        keys, place = self.page(Span(), None if cursor is None else cursors.unpack(cursor), PAGE_KEYS)
+        return KeyResponse([as_text(key) for key in keys], None if place is None else cursors.pack(place))
 
     def pages(self, span: Span, count: int = PAGE_KEYS) -> Iterator[list[bytes]]:
-        """Stream the keys of a span, page by page; each page is one short transaction of its own."""
-        while page := self._keys(span, count):
-            yield page
-            span = span.after(page[-1])
+        """Stream the keys of a span, page by page, none empty; each page is one short transaction of its own."""
+        place: bytes | None = None
+        while True:
+            page, place = self.page(span, place, count)
+            if page:
+                yield page
+            if place is None:
+                return
 
     def item_pages(self, span: Span, count: int = PAGE_KEYS) -> Iterator[list[tuple[bytes, bytes]]]:
         """Stream the pairs of a span, page by page, as pages does."""
-        while page := self._items(span, count):
-            yield page
-            span = span.after(page[-1][0])
+        place: bytes | None = None
+        while True:
+            page, place = self.item_page(span, place, count)
+            if page:
+                yield page
+            if place is None:
+                return
+
+    def page(self, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
+        """Give a page of keys from a place on, and the place of the next one; see Snapshot.page."""
+        return self.store.read(lambda snapshot: snapshot.page(self.name, span, place, count))
+
+    def item_page(
+        self, span: Span, place: bytes | None, count: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Give a page of pairs; see Snapshot.item_page."""
+        return self.store.read(lambda snapshot: snapshot.item_page(self.name, span, place, count))
 
     def raw(self, key: str) -> bytes:
         """Give the bytes of a key. Raises InvalidKey unless they are 1 to 511."""
@@ -235,12 +250,6 @@ class Bucket:
     def check(self, raw: bytes) -> None:
         """Raise InvalidKey unless these can be the bytes of a key."""
         check_key(raw, self.store.key_bytes_max)
-
-    def _keys(self, span: Span, count: int) -> list[bytes]:
-        return self.store.read(lambda snapshot: snapshot.keys(self.name, span, count))
-
-    def _items(self, span: Span, count: int) -> list[tuple[bytes, bytes]]:
-        return self.store.read(lambda snapshot: snapshot.items(self.name, span, count))
 
     def close(self) -> None:
         """Release the bucket, and the store if open made it for this bucket."""

@@ -21,6 +21,11 @@ def digest(bucket: bytes, key: bytes, value: bytes | None) -> bytes:
     return whole.digest()
 
 
+def sight(value: bytes | None) -> int:
+    """Digest a value to a number that stands for it where no revision can; never 0."""
+    return int.from_bytes(blake2b(b"-" if value is None else b"+" + value, digest_size=8).digest(), "big") | 1
+
+
 def pack(identity: bytes, revision: int, seen: bytes) -> str:
     """Write the parts of a handle down."""
     text = b2a_base64(identity + revision.to_bytes(8, "big") + seen, newline=False).decode("ascii")

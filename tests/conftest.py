@@ -13,18 +13,24 @@ import pytest
 from kvcli.engine.draft import Draft
 from kvcli.store import Bucket, Store
 from tests.processes import ROOT
+from tests.redis.servers import MISSING, Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 
-# Every engine that passes the contract: LMDB in the format kvcli makes, and in the newer one that others make.
+# Every engine that passes the contract: LMDB in the format kvcli makes, and in the newer one that others make; a server,
+# where one is installed. What an engine declares that it cannot promise is marked on the tests of that.
 ENGINES = ("lmdb", "lmdb-1.0")
+DECLARED = ("ordered", "remembers")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the contract over every engine, and over drafts, except where it is marked as `committed`."""
     if "store" in metafunc.fixturenames:
-        is_planned = metafunc.definition.get_closest_marker("committed") is None
-        metafunc.parametrize("store", [*ENGINES, "draft"] if is_planned else ENGINES, indirect=True)
+        marked = {mark for mark in ("committed", *DECLARED) if metafunc.definition.get_closest_marker(mark) is not None}
+        engines = [*ENGINES, *([] if "committed" in marked else ["draft"])]
+        if not marked & set(DECLARED):
+            engines.append(pytest.param("redis", marks=pytest.mark.skipif(bool(MISSING), reason=MISSING)))
+        metafunc.parametrize("store", engines, indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +42,24 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("HOME", str(home))
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of this session's own."""
+    if MISSING:
+        pytest.skip(MISSING)
+    started = Server(str(tmp_path_factory.mktemp("server")))
+    yield started
+    started.stop()
+
+
 @pytest.fixture
-def path(tmp_path: os.PathLike[str]) -> str:
+def path(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> str:
     """Where a store may be; nothing is there yet."""
+    called = getattr(request.node, "callspec", None)
+    if called is not None and called.params.get("store") == "redis":
+        server: Server = request.getfixturevalue("server")
+        server.cli("FLUSHALL")
+        return server.url
     return os.path.join(tmp_path, "store")
 
 

@@ -6,26 +6,38 @@ from kvcli.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
 
     from kvcli.engine.entries import Clock
+    from kvcli.engine.redis.guard import Guard
     from kvcli.engine.shelf import Shelf
     from kvcli.engine.transaction import Snapshot
     from kvcli.engine.update import Update
 
     Answer = TypeVar("Answer")
+    # What Engine.fly does: put_many (items are pairs), get_many, delete_many, has_many (keys), or add_many (keys with a
+    # delta), in a bucket.
+    Step = tuple[str, bytes, Sequence[Any]]
 
 DEFAULT_BUCKET = b"default"
 LOCK_TIMEOUT_SECONDS = 10.0
 KEY_BYTES_MAX = 511
+REMOTE = ("redis", "rediss", "redis+cluster", "rediss+cluster", "valkey", "valkeys", "valkey+cluster", "valkeys+cluster")
 
 
 class Engine:
-    """A store that is open. Everything is read in a snapshot and written in an update; neither outlives its call."""
+    """A store that is open. Everything is read in a snapshot and written in an update; neither outlives its call.
+
+    What an engine cannot promise it declares; whoever needs that looks there, and tells the user.
+    """
 
     read_only = True
     key_bytes_max = KEY_BYTES_MAX
+    ordered = True  # Keys are listed in byte order, and a snapshot can be listed backwards.
+    remembers = True  # That a key was written, though it has the same value again: tokens know it, and drafts.
+    transactional = True  # Whatever keys there are can be written at once.
+    flies = False  # Batches that are not atomic go by `fly`.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
         """Run `work` on one consistent snapshot."""
@@ -42,6 +54,23 @@ class Engine:
         """
         raise NotImplementedError
 
+    def fly(
+        self, steps: Sequence[Step], lock_timeout: float, meanwhile: Callable[[], object] | None = None
+    ) -> list[list[Any]]:
+        """Do steps in order, not as one transaction, and give for each an answer per item: a value, or its KvError.
+
+        An answer of put_many is None, of delete_many and has_many whether the key was there, of add_many the sum.
+        """
+        raise NotImplementedError
+
+    def add(self, bucket: bytes, key: bytes, delta: int, lock_timeout: float) -> int | None:
+        """Increment, where the engine does that by itself; None where it is to be read and written."""
+        del bucket, key, delta, lock_timeout
+
+    def guard(self, bucket: bytes, key: bytes) -> Guard | None:
+        """Watch a key for a Cas handle, where the engine does not remember writes; else None."""
+        del bucket, key
+
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole store, by name."""
         raise NotImplementedError
@@ -56,6 +85,10 @@ def connect(identifier: str, *, writable: bool, adopt: bool = False, durability:
 
     Raises AccessDenied, DamagedStore, Full, or InvalidArgument for a scheme that no engine speaks.
     """
+    if is_remote(identifier):
+        from kvcli.engine.redis import open_remote
+
+        return open_remote(identifier, writable=writable)
     from kvcli.engine.connection import open_connection
 
     return open_connection(_path(identifier), writable=writable, adopt=adopt, durability=durability)
@@ -66,6 +99,8 @@ def exists(identifier: str) -> bool:
 
     Raises AccessDenied where it is not safe to; NoSuchStore for a single file of another kind, DamagedStore.
     """
+    if is_remote(identifier):
+        return True  # There always is one, if there is a server; the first question tells.
     from kvcli.engine.files import find, read_header
 
     files = find(_path(identifier))
@@ -79,6 +114,8 @@ def create(identifier: str) -> None:
 
     Raises AccessDenied, Full, or NoSuchStore where the path is taken by something else.
     """
+    if is_remote(identifier):
+        return
     from kvcli.engine.creation import create_environment
 
     create_environment(_path(identifier))
@@ -101,6 +138,11 @@ def open_shelf(
     path = _path(identifier)
     cache = path + "-cache" if os.path.isfile(path) else os.path.join(path, "cache")
     return Shelf(cache, read_only=read_only, cap=cap, lock_timeout=lock_timeout, clock=clock, tell=tell)
+
+
+def is_remote(identifier: str) -> bool:
+    """Tell whether a store is on a server; nothing is loaded for the look."""
+    return identifier.partition("://")[0] in REMOTE and "://" in identifier
 
 
 def _path(identifier: str) -> str:

@@ -74,6 +74,8 @@ class Snapshot:
     """One consistent view of a store. It lives as long as its transaction and hands out copies, never views."""
 
     __slots__ = ("_environment", "_handles", "_txn", "opened")
+    ordered = True  # See Engine.
+    remembers = True  # The same.
 
     def __init__(
         self,
@@ -97,6 +99,10 @@ class Snapshot:
     def seen(self) -> int:
         """The revision of what this snapshot shows, for handles: who writes later has a higher one."""
         return self.revision
+
+    def sight(self, bucket: bytes, key: bytes) -> int:  # noqa: ARG002 - it is the same for all keys
+        """Give what `unchanged` compares with, for a key that is seen now."""
+        return self.seen
 
     def identity(self) -> bytes:
         """Give the id of this store: random, and tied to its file."""
@@ -179,6 +185,27 @@ class Snapshot:
         if page:
             self._ordered(span, [page[-1][0]])
         return page
+
+    def page(
+        self, bucket: bytes, span: Span, place: bytes | None, count: int
+    ) -> tuple[list[bytes], bytes | None]:
+        """Give at most `count` keys of the span from a place on, and the place of the next page, None at the end.
+
+        The first page has the place None. Another engine than LMDB may give pages that are empty, and not the last.
+        """
+        keys = self.keys(bucket, span if place is None else span.after(place), count + 1)
+        return keys[:count], keys[count - 1] if len(keys) > count else None
+
+    def item_page(
+        self, bucket: bytes, span: Span, place: bytes | None, count: int
+    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+        """Give pairs as page gives keys; at most a megabyte of them, and one pair."""
+        span = span if place is None else span.after(place)
+        items = self.items(bucket, span, count + 1)
+        if len(items) > count:
+            return items[:count], items[count - 1][0]
+        more = items and self.keys(bucket, span.after(items[-1][0]), 1)
+        return items, items[-1][0] if more else None
 
     def _ordered(self, span: Span, page: list[bytes]) -> list[bytes]:
         # The next page starts after the last key of this one: where a damaged tree leads back, there would be no end.

@@ -76,6 +76,10 @@ class Update(Snapshot):
         self._ledger.touch(bucket, key)
         return True
 
+    def delete_many(self, bucket: bytes, keys: list[bytes]) -> int:
+        """Remove keys; give how many there were."""
+        return sum([self.delete(bucket, key) for key in keys])
+
     def create(self, bucket: bytes) -> bool:
         """Make a bucket; tell whether it is new. A new one counts as written, so that handles of an older life lose."""
         if self._environment.has(self._txn, bucket):

@@ -30,7 +30,7 @@ def test_any_text_is_a_key(bucket: Bucket, key: str, value: bytes) -> None:
     """Any text of up to 511 bytes is a key, and any bytes are a value."""
     bucket.set(key, value)
     assert bucket.get(key) == value
-    assert key in bucket.list_keys(cursor.pack(key.encode()[:-1]) if len(key.encode()) > 1 else None).keys
+    assert key in bucket.list_keys().keys
 
 
 def test_nul_is_a_character_like_others(bucket: Bucket) -> None:

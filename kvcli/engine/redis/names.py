@@ -1,0 +1,46 @@
+"""Names: how a key of a bucket is called on a server, and the patterns that find it. No name of kvcli's own is data."""
+
+from __future__ import annotations
+
+import re
+
+from kvcli.engine import DEFAULT_BUCKET
+from kvcli.engine.transaction import PRIVATE
+from kvcli.errors import InvalidBucketName
+
+LAYOUTS = ("bucket", "flat")
+SEPARATOR = b":"
+REGISTRY = PRIVATE + b":buckets"  # A set: the buckets that were declared.
+SPECIAL = re.compile(rb"[*?\[\]\\^]")
+
+
+class Names:
+    """The names of one layout: `bucket:key`, or the key alone, where every bucket is the same one."""
+
+    __slots__ = ("is_flat",)
+
+    def __init__(self, layout: str) -> None:
+        """Take a layout of LAYOUTS."""
+        self.is_flat = layout == "flat"
+
+    def head(self, bucket: bytes) -> bytes:
+        """Give what all names of a bucket start with."""
+        return b"" if self.is_flat else bucket + SEPARATOR
+
+    def checked(self, bucket: bytes) -> bytes:
+        """Give back what can be a bucket here. Raises InvalidBucketName."""
+        if SEPARATOR in bucket and not self.is_flat:
+            raise InvalidBucketName("on a server the names of buckets hold no colon, which stands before the key")
+        return bucket
+
+    def bucket_of(self, name: bytes) -> bytes | None:
+        """Give the bucket that a name on the server belongs to, None for what is in none."""
+        if self.is_flat:
+            return DEFAULT_BUCKET
+        bucket, separator, key = name.partition(SEPARATOR)
+        return bucket if separator and bucket and key and bucket != PRIVATE else None
+
+
+def pattern(start: bytes) -> bytes:
+    """Give the pattern of all names that start with these bytes."""
+    return SPECIAL.sub(rb"\\\g<0>", start) + b"*"

@@ -1,0 +1,159 @@
+"""Scan: names as the servers come upon them, which is in no order; pages of keys, and places where the next one starts.
+
+A place is: which server, as its process is called; where its SCAN is to go on; and the keys that its last answer had too
+many, since an answer is as long as the server likes. So no page loses a key, and none is longer than asked.
+"""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING
+
+from kvcli.engine.redis.names import REGISTRY, pattern
+from kvcli.engine.transaction import PRIVATE, Span
+from kvcli.errors import InvalidCursor, InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kvcli.engine.redis.names import Names
+    from kvcli.engine.redis.servers import Node, Servers
+
+NAMES_PER_STEP = 1000
+STEPS_PER_PAGE = 200  # A page may end early, and empty, so that nothing takes very long; its place goes on.
+DISCOVERED_STEPS = 100
+MARK_CHARS = 16  # Of a server's run id: when it starts anew, its names lie in another order.
+
+
+class Place:
+    """Where the next page starts."""
+
+    __slots__ = ("at", "left", "server")
+
+    def __init__(self, server: bytes, at: int, left: list[bytes]) -> None:
+        """Hold the server's mark, its cursor (0: it is done) and the keys to be given first."""
+        self.server = server
+        self.at = at
+        self.left = left
+
+    def pack(self) -> bytes:
+        """Write it down."""
+        return b" ".join([b"r", self.server, b"%d" % self.at, *(b"%d" % len(key) for key in self.left)]) + b"\n" + b"".join(self.left)
+
+    @classmethod
+    def unpack(cls, text: bytes) -> Place:
+        """Read it. Raises InvalidCursor."""
+        head, newline, keys = text.partition(b"\n")
+        mark, *words = head.split(b" ")
+        try:
+            server, at, *lengths = words[0], int(words[1]), *map(int, words[2:])
+        except (IndexError, ValueError):
+            mark = b""
+        if mark != b"r" or not newline or sum(lengths) != len(keys):
+            raise InvalidCursor("this is no cursor of a list on a server: take the one that the last page gave, or none")
+        left, start = [], 0
+        for length in lengths:
+            left.append(keys[start : start + length])
+            start += length
+        return cls(server, at, left)
+
+
+def scan_page(
+    servers: Servers, head: bytes, span: Span, place: bytes | None, count: int, seconds: float
+) -> tuple[list[bytes], bytes | None]:
+    """Give at most `count` keys of a span, each once, and the place of the next page, None at the end; see Snapshot.page."""
+    if span.reverse:
+        raise InvalidArgument("a server keeps its keys in no order, so there is no --reverse: sort what list prints")
+    nodes = servers.masters()
+    start = None if place is None else Place.unpack(place)
+    at, index = (0, 0) if start is None else (start.at, _index(servers, nodes, start.server, seconds))
+    found = dict.fromkeys([] if start is None else start.left)
+    if start is not None and not at:
+        index += 1
+    names = pattern(head + _stem(span))
+    for _ in range(STEPS_PER_PAGE):
+        if len(found) >= count or index == len(nodes):
+            break
+        at, more = _step(servers, nodes[index], at, names, min(NAMES_PER_STEP, max(count - len(found), 10)), seconds)
+        keys = [name[len(head) :] for name in more if name != REGISTRY]
+        found |= dict.fromkeys(key for key in keys if key and span.holds(key) and span.reaches(key))
+        index += not at
+    page = [*found]
+    left = page[count:]
+    if index == len(nodes) and not left:
+        return page, None
+    last = index - (not at) if index else 0
+    server = _mark(servers, nodes[max(last, 0)], seconds)
+    return page[:count], Place(server, at, left).pack()
+
+
+def count_names(servers: Servers, head: bytes, seconds: float) -> int:
+    """Count the names that start with `head`."""
+    seen: set[int] = set()  # A server may give a name twice.
+    for names in _walk(servers, head, seconds):
+        seen.update(hash(name) for name in names if name != REGISTRY)
+    return len(seen)
+
+
+def has_names(servers: Servers, head: bytes, seconds: float) -> bool:
+    """Tell whether a name starts with `head`."""
+    return any(_walk(servers, head, seconds))
+
+
+def all_names(servers: Servers, head: bytes, seconds: float) -> Iterator[list[bytes]]:
+    """Give all names that start with `head`, page by page; a page may be empty."""
+    return _walk(servers, head, seconds)
+
+
+def discovered(servers: Servers, names: Names, seconds: float) -> set[bytes]:
+    """Give buckets that a look at some hundred thousand names comes upon."""
+    found: set[bytes] = set()
+    for step, page in enumerate(_walk(servers, b"", seconds)):
+        found.update(bucket for bucket in map(names.bucket_of, page) if bucket is not None and bucket != PRIVATE)
+        if step == DISCOVERED_STEPS:
+            break
+    return found
+
+
+def _walk(servers: Servers, head: bytes, seconds: float) -> Iterator[list[bytes]]:
+    names = pattern(head)
+    for node in servers.masters():
+        at, page = _step(servers, node, 0, names, NAMES_PER_STEP, seconds)
+        yield page
+        while at:
+            at, page = _step(servers, node, at, names, NAMES_PER_STEP, seconds)
+            yield page
+
+
+def _step(servers: Servers, node: Node, at: int, names: bytes, count: int, seconds: float) -> tuple[int, list[bytes]]:
+    answer = servers.attempt(
+        lambda trip: trip.at(node).call("SCAN", at, "MATCH", names, "COUNT", count), seconds
+    )
+    return int(answer[0]), answer[1]
+
+
+def _mark(servers: Servers, node: Node, seconds: float) -> bytes:
+    about: bytes = servers.attempt(lambda trip: trip.at(node).call("INFO", "server"), seconds)
+    for line in about.split(b"\r\n"):
+        if line.startswith(b"run_id:"):
+            return line.removeprefix(b"run_id:")[:MARK_CHARS]
+    return b"-"
+
+
+def _index(servers: Servers, nodes: list[Node], mark: bytes, seconds: float) -> int:
+    for index, node in enumerate(nodes):
+        if _mark(servers, node, seconds) == mark:
+            return index
+    raise InvalidCursor("the server that gave this cursor was started anew, or is gone: list again from the start")
+
+
+def _stem(span: Span) -> bytes:
+    """Give what all keys of a span start with."""
+    if span.high is None:
+        return b""
+    start = os.path.commonprefix([span.low, span.high])
+    for length in range(len(span.low), len(start), -1):
+        whole = Span.starting(span.low[:length])
+        if whole.high is not None and span.high <= whole.high:
+            return span.low[:length]
+    return start

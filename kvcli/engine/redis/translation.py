@@ -1,0 +1,123 @@
+"""What a server or its client says, as ours: the one table. Foreign errors end here."""
+
+from __future__ import annotations
+
+import ssl
+
+from kvcli.errors import (
+    AccessDenied,
+    Full,
+    InputOutput,
+    KvError,
+    NoSuchStore,
+    OutcomeUnknown,
+    ReadOnly,
+    Unavailable,
+    WrongKind,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from kvcli.engine.redis.address import Address
+
+PASSWORD = "set KVCLI_REDIS_PASSWORD, or name a file in KVCLI_REDIS_PASSWORD_FILE"  # noqa: S105 - how to give one
+# What a server calls it: (what we call it, what to do next).
+BY_WORD: dict[str, tuple[type[KvError], str]] = {
+    "NOAUTH": (AccessDenied, f"the server asks for a password: {PASSWORD}"),
+    "WRONGPASS": (AccessDenied, f"the server does not know this user and password: {PASSWORD}"),
+    "NOPERM": (AccessDenied, "this user may not do that: ask for more rights (ACL), or name another user in the URL"),
+    "DENIED": (AccessDenied, "the server runs in protected mode: give it a password, or ask from its own machine"),
+    "OOM": (Full, "the server has no memory left: delete something, or raise its maxmemory"),
+    "READONLY": (ReadOnly, "this server is a replica, which takes no writes: name its master"),
+    "MISCONF": (InputOutput, "the server cannot write its disk, and takes no writes: look at its log"),
+    "NOREPLICAS": (Unavailable, "too few replicas are there, so the master takes no writes: try again later"),
+    "LOADING": (Unavailable, "the server is still loading its data: try again"),
+    "MASTERDOWN": (Unavailable, "this replica has lost its master: try again, or name the master"),
+    "CLUSTERDOWN": (Unavailable, "the cluster is down, some of its slots are served by nobody: try again"),
+    "TRYAGAIN": (Unavailable, "keys are on the move between two servers: try again"),
+    "BUSY": (Unavailable, "the server is busy with a script: try again"),
+    "CROSSSLOT": (AccessDenied, "the keys are in several slots of the cluster"),
+    "WRONGTYPE": (WrongKind, "the key holds another kind of value than a string (a hash, list, set ...)"),
+}
+PASSING = {"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}  # It changed nothing, and may work soon.
+MOVED = ("MOVED", "ASK")
+
+
+class Lost(Exception):
+    """A link ended. `answers` came before; where it was `writing`, what was sent may have happened."""
+
+    def __init__(self, name: str, error: Exception | None, answers: list[Any], *, writing: bool) -> None:
+        """Say which link it was, and how it ended; None: the server closed it."""
+        timed_out = isinstance(error, TimeoutError)
+        reason = "did not answer in time" if timed_out else "closed the connection" if error is None else str(error)
+        super().__init__(f"{name}: {reason}")
+        self.answers = answers
+        self.writing = writing
+
+
+class Refused(Exception):
+    """A server's answer was an error: its first word says which, as is the protocol's custom."""
+
+    def __init__(self, error: Exception) -> None:
+        """Hold the text."""
+        super().__init__(str(error))
+        self.word = str(error).partition(" ")[0]
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether another server, or the same one a moment later, may answer otherwise."""
+        return self.word in MOVED or self.word in PASSING or self.word == "READONLY"
+
+
+def failure(error: Exception, shown: str) -> Exception:
+    """Give what an answer means inside of an attempt: Refused where another attempt may go otherwise, else our error."""
+    refusal = Refused(error)
+    return refusal if refusal.is_passing else refused(error, shown)
+
+
+def refused(error: Exception, shown: str) -> KvError:
+    """Give our error for a server's answer."""
+    text = str(error)
+    word = text.partition(" ")[0]
+    if word == "EXECABORT":
+        return InputOutput(f"{shown}: the server refused a part of the transaction, and so all of it: {text}")
+    kind, advice = BY_WORD.get(word, (None, ""))
+    if kind is not None:
+        return kind(f"{shown}: {advice}")
+    if "max number of clients" in text:
+        return Unavailable(f"{shown}: the server has too many clients: try again")
+    return InputOutput(f"{shown}: the server refused: {text}")
+
+
+def lost(error: Lost, shown: str) -> KvError:
+    """Give our error for a link that ended, and that nobody tries again."""
+    if error.writing:
+        return OutcomeUnknown(f"{shown}: {error} before it answered: what was sent may have happened; look before you repeat it")
+    return Unavailable(f"{shown}: {error}: see that the server runs and can be reached, and try again")
+
+
+def not_connected(error: Exception, name: str, address: Address) -> Exception:
+    """Give what a failed attempt to connect means: Lost where another attempt could go otherwise, else our error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = cause.verify_message or "it cannot be verified"
+            return AccessDenied(
+                f"{address.shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return InputOutput(
+                f"{address.shown}: no TLS with {name} ({cause.reason or cause}): redis:// is the scheme without TLS"
+            )
+        cause = cause.__cause__ or cause.__context__
+    text = str(error)
+    if "Name or service not known" in text or "name resolution" in text or "No address" in text:
+        return NoSuchStore(f"{address.shown}: there is no host {name.rpartition(':')[0]!r}: look at the URL")
+    word = text.partition(" ")[0]
+    if word in {"invalid", "Authentication", "AUTH"} or "WRONGPASS" in text or "username-password" in text:
+        return AccessDenied(f"{address.shown}: {BY_WORD['WRONGPASS'][1]}")
+    if "DB index" in text or "Invalid Database" in text:
+        return NoSuchStore(f"{address.shown}: the server has no such database: look at the number in the URL")
+    return Lost(name, error, [], writing=False)

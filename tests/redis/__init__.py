@@ -1,0 +1,1 @@
+"""Stores on servers: real ones, on loopback, that the tests start and end."""
