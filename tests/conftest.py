@@ -144,10 +144,10 @@ def make_foreign(path: str, *, lib_version: int = 0, subdir: bool = True, **data
 
 
 def walk(bucket: Bucket) -> list[str]:
-    """List all keys, page by page."""
+    """List all keys, page by page; in order, also where the engine has none."""
     page = bucket.list_keys()
     keys = page.keys
     while page.cursor is not None:
         page = bucket.list_keys(page.cursor)
         keys = keys + page.keys
-    return keys
+    return keys if bucket.store.engine.ordered else sorted(keys)

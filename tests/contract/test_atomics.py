@@ -267,6 +267,7 @@ def test_delta_is_an_integer(bucket: Bucket, delta: object) -> None:
     assert bucket.get("n") == b"5"
 
 
+@pytest.mark.remembers
 def test_handle_is_released_by_a_context(bucket: Bucket) -> None:
     """As the bindings' resources are; it holds nothing, so it is good afterwards as well."""
     with Cas.new(bucket, "k") as cas:

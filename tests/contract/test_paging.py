@@ -8,6 +8,7 @@ from kvcli import cursor
 from kvcli.batch import delete_many, set_many
 from kvcli.errors import InvalidCursor, InvalidKey
 from kvcli.store import PAGE_KEYS, Bucket, Store
+from tests.conftest import walk
 
 
 def fill(bucket: Bucket, count: int) -> list[str]:
@@ -17,6 +18,7 @@ def fill(bucket: Bucket, count: int) -> list[str]:
     return keys
 
 
+@pytest.mark.ordered
 def test_exactly_a_page_has_no_cursor(bucket: Bucket) -> None:
     """A page that ends with the last key is the last page."""
     keys = fill(bucket, PAGE_KEYS)
@@ -24,6 +26,7 @@ def test_exactly_a_page_has_no_cursor(bucket: Bucket) -> None:
     assert (page.keys, page.cursor) == (keys, None)
 
 
+@pytest.mark.ordered
 def test_a_page_and_one_has_a_cursor_to_the_one(bucket: Bucket) -> None:
     """One key more makes a second page, of that key alone and without a cursor."""
     keys = fill(bucket, PAGE_KEYS + 1)
@@ -34,6 +37,7 @@ def test_a_page_and_one_has_a_cursor_to_the_one(bucket: Bucket) -> None:
     assert (second.keys, second.cursor) == (keys[-1:], None)
 
 
+@pytest.mark.ordered
 def test_cursor_past_the_end_gives_an_empty_page(bucket: Bucket) -> None:
     """A cursor behind which nothing is left gives an empty last page, not an error."""
     fill(bucket, PAGE_KEYS + 1)
@@ -50,6 +54,7 @@ def test_same_cursor_gives_the_same_page(bucket: Bucket) -> None:
     assert bucket.list_keys(after) == bucket.list_keys(after)
 
 
+@pytest.mark.ordered
 def test_walk_under_writes_sees_what_was_there_all_the_time_once(bucket: Bucket) -> None:
     """Inserts and deletes between pages, also of the cursor's own key, neither hide nor repeat a key that stays."""
     keys = fill(bucket, 3 * PAGE_KEYS)
@@ -75,8 +80,7 @@ def test_cursor_of_a_longest_key_goes_on_after_it(bucket: Bucket) -> None:
     longest = bucket.store.key_bytes_max
     keys = [f"{number:0{longest}}" for number in range(PAGE_KEYS + 5)]
     set_many(bucket, [(key, b"") for key in keys])
-    first = bucket.list_keys()
-    assert first.keys + bucket.list_keys(first.cursor).keys == keys
+    assert walk(bucket) == keys
 
 
 def test_cursor_of_a_key_that_is_not_utf8(bucket: Bucket) -> None:
@@ -84,8 +88,7 @@ def test_cursor_of_a_key_that_is_not_utf8(bucket: Bucket) -> None:
     keys = [f"{number:06}".encode() + b"\xff" for number in range(PAGE_KEYS + 5)]
     names = [key.decode("utf-8", "surrogateescape") for key in keys]
     set_many(bucket, [(name, b"") for name in names])
-    first = bucket.list_keys()
-    assert first.keys + bucket.list_keys(first.cursor).keys == names
+    assert walk(bucket) == names
 
 
 @pytest.mark.parametrize("foreign", ["0", "1000", "user:1", "000999", "MDAwOTk5", "tAAAA", "\udcff", "k\0"])
@@ -134,6 +137,7 @@ def test_pages_of_buckets_are_separate(store: Store) -> None:
     assert (page.keys, page.cursor) == (["only"], None)
 
 
+@pytest.mark.ordered
 def test_page_shows_what_it_is(bucket: Bucket) -> None:
     """Two pages with the same content are equal, and a page can be read in a session."""
     fill(bucket, 2)

@@ -40,6 +40,7 @@ def items(bucket: Bucket, span: Span, count: int) -> dict[str, bytes]:
     return {key.decode(): value for key, value in page}
 
 
+@pytest.mark.ordered
 @pytest.mark.parametrize("name", SPANS)
 def test_span_has_what_lies_between_its_bounds(bucket: Bucket, name: str) -> None:
     """The low bound is in it and the high bound is not, whichever way it is walked; pairs are of the same keys."""
@@ -49,6 +50,7 @@ def test_span_has_what_lies_between_its_bounds(bucket: Bucket, name: str) -> Non
     assert list(items(bucket, span, 10).items()) == [(key, key.encode() * 2) for key in wanted]
 
 
+@pytest.mark.ordered
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 6])
 def test_page_has_no_more_than_was_asked_for(bucket: Bucket, count: int, reverse: bool) -> None:
@@ -62,6 +64,7 @@ def test_page_has_no_more_than_was_asked_for(bucket: Bucket, count: int, reverse
         assert pages == [list(wanted[at : at + count]) for at in range(0, 5, count)]
 
 
+@pytest.mark.ordered
 def test_walk_goes_on_within_its_bounds(bucket: Bucket) -> None:
     """Pages of a bounded span stay inside of it, forwards and backwards."""
     set_many(bucket, [(key, b"") for key in "abcdef"])
@@ -69,6 +72,7 @@ def test_walk_goes_on_within_its_bounds(bucket: Bucket) -> None:
     assert [b"".join(page) for page in bucket.pages(Span(b"b", b"f", reverse=True), 3)] == [b"edc", b"b"]
 
 
+@pytest.mark.ordered
 @pytest.mark.parametrize("reverse", [False, True])
 def test_page_of_pairs_ends_with_a_megabyte(bucket: Bucket, reverse: bool) -> None:
     """Large values are few to a page, and the pair that reaches a megabyte is the last, so that memory has a bound."""
@@ -80,6 +84,7 @@ def test_page_of_pairs_ends_with_a_megabyte(bucket: Bucket, reverse: bool) -> No
     assert list(items(bucket, Span(reverse=reverse), 10)) == (["c", "b"] if reverse else ["a", "b"])
 
 
+@pytest.mark.ordered
 def test_value_larger_than_a_page_is_a_page_of_its_own(bucket: Bucket) -> None:
     """No value is too large to be seen."""
     set_many(bucket, [("a", bytes(PAGE_BYTES_MAX * 2)), ("b", b"")])

@@ -92,6 +92,7 @@ def test_key_that_is_not_utf8(bucket: Bucket) -> None:
     assert bucket.list_keys().keys == ["\udcff\udcfe"]
 
 
+@pytest.mark.ordered
 def test_keys_come_in_byte_order(bucket: Bucket) -> None:
     """Keys are listed in the order of their bytes."""
     keys = ["b", "a", "é", "Z", "a\0", "aa", "\U0001f600", "10", "9"]
@@ -115,6 +116,7 @@ def test_full_page_without_more_has_no_cursor(bucket: Bucket) -> None:
     assert bucket.list_keys().cursor is None
 
 
+@pytest.mark.ordered
 def test_cursor_survives_writes_and_its_own_key(bucket: Bucket) -> None:
     """A cursor goes on after its key, though that is deleted and others come before and behind."""
     for key in "aceg":

@@ -81,6 +81,7 @@ def test_token_outlives_the_store_object(path: str) -> None:
         assert store.open("default").get("k") == b"2"
 
 
+@pytest.mark.remembers
 def test_token_of_another_store_loses_at_every_revision(bucket: Bucket, path: str) -> None:
     """The same key with the same value in another store is refused, behind, at and past the token's revision."""
     bucket.set("k", b"1")
@@ -97,6 +98,7 @@ def test_token_of_another_store_loses_at_every_revision(bucket: Bucket, path: st
         assert another.get("k") == b"1"
 
 
+@pytest.mark.remembers
 @pytest.mark.committed
 def test_token_loses_to_a_value_put_back(bucket: Bucket) -> None:
     """A token knows the revision, not only the value."""

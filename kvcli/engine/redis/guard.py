@@ -10,7 +10,8 @@ from kvcli.engine.redis.translation import Lost, Refused, lost
 
 if TYPE_CHECKING:
     from kvcli.engine.redis.link import Link
-    from kvcli.engine.redis.servers import Node, Servers
+    from kvcli.engine.redis.remote import Remote
+    from kvcli.engine.redis.servers import Node
 
 
 class Guard:
@@ -18,9 +19,10 @@ class Guard:
 
     identity, revision = IDENTITY, 0
 
-    def __init__(self, servers: Servers, node: Node, link: Link, name: bytes, value: bytes | None) -> None:
+    def __init__(self, remote: Remote, node: Node, link: Link, name: bytes, value: bytes | None) -> None:
         """Take over a link that watches."""
-        self._servers = servers
+        self._remote = remote
+        self._servers = remote.servers
         self._node = node
         self._link: Link | None = link
         self._name = name
@@ -28,6 +30,7 @@ class Guard:
 
     def swap(self, value: bytes) -> bool:
         """Write, if nobody wrote the key since; false: somebody did, or the watch ended, and nothing was written."""
+        self._remote.refuse_reading_only()
         link, self._link = self._link, None
         if link is None or not link.is_fresh():
             return False

@@ -119,13 +119,13 @@ class Planning(Reading, Update):
     def note(self, name: bytes, value: bytes | None) -> None:
         """See Update.note; nothing is kept there, and what was noted is not found again."""
 
-    def wrote(self, bucket: bytes, key: bytes) -> bool:  # noqa: ARG002 - a token is of the value, whoever wrote it
+    def wrote(self, bucket: bytes, key: bytes) -> bool:
         """See Update.wrote."""
-        return False
+        return self._names.head(bucket) + key in self._changes
 
     def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
-        """See Update.unchanged. Nobody knows whether a key was written, only whether it has the value that was seen."""
-        if identity != IDENTITY:
+        """See Update.unchanged. Nobody knows whether a key was written before, only whether it has the value that was seen."""
+        if identity != IDENTITY or self.wrote(bucket, key):
             return False
         return not revision or revision == sight(self.get(bucket, key))
 

@@ -8,7 +8,7 @@ from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.redis.flight import fly
 from kvcli.engine.redis.names import REGISTRY
 from kvcli.engine.redis.scan import count_names, discovered, has_names, scan_page
-from kvcli.engine.transaction import Snapshot, no_such_bucket
+from kvcli.engine.transaction import PAGE_BYTES_MAX, Snapshot, no_such_bucket
 from kvcli.errors import KvError
 from kvcli.token import sight
 
@@ -95,6 +95,12 @@ class Reading(Snapshot):
             if place is None:
                 break
         return found
+
+    def items(self, bucket: bytes, span: Span, count: int) -> list[tuple[bytes, bytes]]:
+        """Give pairs of the keys that `keys` gives."""
+        keys = self.keys(bucket, span, count)
+        values = self.get_many(bucket, keys, PAGE_BYTES_MAX)
+        return [(key, value) for key, value in zip(keys, values, strict=False) if value is not None]
 
     def page(
         self, bucket: bytes, span: Span, place: bytes | None, count: int

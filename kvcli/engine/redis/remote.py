@@ -117,7 +117,7 @@ class Remote(Engine):
                 if isinstance(answer, ReplyError):
                     link.close()
                     raise failure(answer, self.servers.address.shown)
-            return Guard(self.servers, node, link, name, answers[1])
+            return Guard(self, node, link, name, answers[1])
 
         return self.servers.attempt(act, self._seconds)
 
