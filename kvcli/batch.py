@@ -1,12 +1,16 @@
-"""wasi:keyvalue/batch: get_many, set_many, delete_many. Each is one transaction: all of it happens or nothing."""
+"""wasi:keyvalue/batch: get_many, set_many, delete_many. Each is one transaction: all of it happens or nothing.
+
+Not in a cluster, whose engine declares it: there each key is written by itself.
+"""
 
 from __future__ import annotations
 
-from kvcli.errors import InvalidKey
+from kvcli.errors import InvalidKey, KvError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from kvcli.engine.transaction import Span
     from kvcli.engine.update import Update
@@ -32,22 +36,53 @@ def set_many(bucket: Bucket, key_values: Iterable[tuple[str, bytes]]) -> None:
         pairs = [(key.encode("utf-8", "surrogateescape"), value) for key, value in key_values]
     except UnicodeEncodeError as error:
         raise InvalidKey("a key holds a lone surrogate, which is no UTF-8") from error
-    bucket.store.write(lambda update: update.put_many(bucket.name, pairs, bucket.check))
+    put_pairs(bucket, pairs)
+
+
+def put_pairs(bucket: Bucket, pairs: list[tuple[bytes, bytes]], work: Callable[[Update], object] | None = None) -> None:
+    """Set pairs of bytes, and do some more `work` with them. Raises InvalidKey, and then nothing is set."""
+
+    def put(update: Update) -> None:
+        update.put_many(bucket.name, pairs, bucket.check)
+        if work is not None:
+            work(update)
+
+    if bucket.store.engine.transactional:
+        bucket.store.write(put)
+        return
+    for key, value in pairs:  # In a cluster each is written by itself, so what is wrong must be known before.
+        bucket.check(key)
+        if not isinstance(value, bytes):
+            raise TypeError(f"a value is bytes, not {type(value).__name__}")
+    _fly(bucket, "put_many", pairs)
 
 
 def delete_many(bucket: Bucket, keys: Sequence[str]) -> int:
     """Delete all of `keys`; absent ones are skipped. Give how many there were."""
     raws = [bucket.raw(key) for key in keys]
-    return bucket.store.write(lambda update: update.delete_many(bucket.name, raws))
+    return _delete(bucket, raws)
 
 
 def delete_span(bucket: Bucket, span: Span) -> int:
     """Delete the keys of a span, a thousand to a transaction. Give how many there were."""
     deleted = 0
     for page in bucket.pages(span, KEYS_PER_DELETE):
-
-        def work(update: Update, page: list[bytes] = page) -> int:
-            return update.delete_many(bucket.name, page)
-
-        deleted += bucket.store.write(work)
+        deleted += _delete(bucket, page)
     return deleted
+
+
+def _delete(bucket: Bucket, raws: list[bytes]) -> int:
+    if bucket.store.engine.transactional:
+        return bucket.store.write(lambda update: update.delete_many(bucket.name, raws))
+    return sum(_fly(bucket, "delete_many", raws))
+
+
+def _fly(bucket: Bucket, verb: str, items: Sequence[Any]) -> list[Any]:
+    """Do a step, key by key, and give the answers. Raises what the first that failed did."""
+    store = bucket.store
+    store.read(lambda snapshot: snapshot.check(bucket.name))
+    (answers,) = store.engine.fly([(verb, bucket.name, items)], store.lock_timeout)
+    for answer in answers:
+        if isinstance(answer, KvError):
+            raise answer
+    return answers

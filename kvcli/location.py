@@ -30,6 +30,13 @@ class Location:
         """The path as it may be shown: a URL without its password."""
         return without_password(self.path)
 
+    @property
+    def name(self) -> str:
+        """What is left of it where there is little room: the last part, or the server."""
+        return (
+            os.path.basename(self.path) if "://" not in self.path else self.shown.partition("://")[2].rpartition("@")[2]
+        )
+
     def absolute(self) -> Location:
         """Give the same place, wherever this process goes."""
         return self if "://" in self.path else Location(os.path.abspath(self.path), self.origin)

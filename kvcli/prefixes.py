@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 SEPARATORS = b":/"
 UNGROUPED_MAX = 40  # So few keys are shown as they are.
 CANDIDATES_MAX = 100
+SEEN_MAX = 10_000
 
 
 def candidates(bucket: Bucket, prefix: bytes) -> list[bytes]:
@@ -30,6 +31,8 @@ def is_group(candidate: str, prefix: str) -> bool:
 
 
 def _candidates(snapshot: Snapshot, bucket: bytes, prefix: bytes) -> list[bytes]:
+    if not snapshot.ordered:
+        return _scattered(snapshot, bucket, prefix)
     span = Span.starting(prefix)
     keys = snapshot.keys(bucket, span, UNGROUPED_MAX + 1)
     if len(keys) <= UNGROUPED_MAX:
@@ -46,6 +49,18 @@ def _candidates(snapshot: Snapshot, bucket: bytes, prefix: bytes) -> list[bytes]
             span = Span(Span.starting(group).high or b"", span.high)
         keys = snapshot.keys(bucket, span, 1)
     return found[:-1] + snapshot.keys(bucket, Span(span.low, span.high, reverse=True), 1) if keys else found
+
+
+def _scattered(snapshot: Snapshot, bucket: bytes, prefix: bytes) -> list[bytes]:
+    """Give candidates where keys are in no order: of those that one look comes upon, which is bounded."""
+    keys, _ = snapshot.page(bucket, Span.starting(prefix), None, SEEN_MAX)
+    if len(keys) <= UNGROUPED_MAX:
+        return sorted(keys)
+    groups: dict[bytes, list[bytes]] = {}
+    for key in keys:
+        groups.setdefault(_group(key, prefix) or key, []).append(key)
+    found = sorted(group if len(members) > 1 else members[0] for group, members in groups.items())
+    return found if len(found) <= CANDIDATES_MAX else [*found[: CANDIDATES_MAX - 1], found[-1]]
 
 
 def _group(key: bytes, prefix: bytes) -> bytes | None:

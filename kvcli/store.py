@@ -237,9 +237,7 @@ class Bucket:
         """Give a page of keys from a place on, and the place of the next one; see Snapshot.page."""
         return self.store.read(lambda snapshot: snapshot.page(self.name, span, place, count))
 
-    def item_page(
-        self, span: Span, place: bytes | None, count: int
-    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    def item_page(self, span: Span, place: bytes | None, count: int) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         """Give a page of pairs; see Snapshot.item_page."""
         return self.store.read(lambda snapshot: snapshot.item_page(self.name, span, place, count))
 

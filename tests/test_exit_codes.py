@@ -32,7 +32,7 @@ ROWS: dict[str, tuple[int, tuple[str, ...], str]] = {
     "limit": (2, ("list", "--limit", "0"), "usage"),
     "nobody to ask": (2, ("delete", "--prefix", "k"), "usage"),
     "nobody to ask to drop": (2, ("bucket", "drop", "users"), "usage"),
-    "unknown engine": (2, ("get", "k", "-s", "redis://localhost"), "usage"),
+    "unknown engine": (2, ("get", "k", "-s", "etcd://localhost"), "usage"),
     "swap lost": (3, ("cas", "k", "v", "--expect", "x"), "conflict"),
     "if absent": (3, ("set", "k", "v", "--if-absent"), "conflict"),
     "if present": (3, ("set", "nope", "v", "--if-present"), "conflict"),

@@ -79,6 +79,7 @@ class Batch:
         self._count = 0
         self._failed = 0
         self._paused = False
+        self._gets: int | None = None  # How many go at once where they fly, as values have been so far.
 
     def run(self, handle: int) -> Iterator[bytes]:
         """Run chunk after chunk, a transaction each. While one becomes durable, the next is decoded if it is there."""
@@ -201,6 +202,8 @@ class Batch:
         self, store: Store, operations: Operations, writes: bool, meanwhile: Callable[[], None] | None
     ) -> Answers:
         program = self._program(store)
+        if store.engine.flies:
+            return self._fly(store, program, operations, meanwhile)
 
         def work(txn: Any) -> Answers:
             return program.run(txn, operations, self._count)
@@ -209,6 +212,16 @@ class Batch:
         if self._chunk is None and not self._paused:
             large = int(store.stat()["bytes"]) > SMALL_STORE_BYTES
             self._limit = SPREAD_OPERATIONS if large else CHUNK_PAIRS
+        return answers
+
+    def _fly(
+        self, store: Store, program: Program, operations: Operations, meanwhile: Callable[[], None] | None
+    ) -> Answers:
+        from kvcli.operations.flying import Flying
+
+        flying = Flying(store, program, keep_going=self._keep_going, gets=self._gets)
+        answers = flying.run(operations, self._count, meanwhile)
+        self._gets = flying.gets
         return answers
 
     def _run_spooled(self, txn: Any, store: Store, spool: IO[bytes], answers: IO[bytes]) -> None:

@@ -20,7 +20,7 @@ def run(context: Context, *, origin: bool = False) -> Table:
     """Give each setting with its value; with `origin`, the option, variable or file that decided, or `default`."""
     location = context.location.absolute()
     rows = [
-        ("store", location.path, location.origin),
+        ("store", location.shown, location.origin),
         ("bucket", context.bucket_name, context.bucket_origin),
         *((name, *(context.setting(name) or (fallback, "default"))) for name, fallback in SETTINGS.items()),
         ("config_file", config_file(), _origin("XDG_CONFIG_HOME")),

@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 
-from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, connect, create, exists, open_shelf
+from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, connect, create, exists, is_remote, open_shelf
 from kvcli.errors import InvalidArgument, MalformedData, NoSuchStore, ReadOnly
 from kvcli.location import Location, locate, setting
 from kvcli.store import DEFAULT, Bucket, Store, bucket_name, key_bytes, new_bucket_name
@@ -73,7 +73,7 @@ class Context:
     def said(self) -> list[str]:
         """Give the options that choose this store and how it is used, for another process."""
         profile = self._chosen[1]
-        words = ["--store", os.path.abspath(self.location.path), "--lock-timeout", str(self.lock_timeout)]
+        words = ["--store", self.location.absolute().path, "--lock-timeout", str(self.lock_timeout)]
         return words if profile is None else [*words, "--profile", profile]
 
     @property
@@ -124,6 +124,10 @@ class Context:
         """Give the files of the store, not opened. Raises NoSuchStore, also for the default store that nobody made yet."""
         from kvcli.engine.files import find
 
+        if is_remote(self.location.path):
+            raise InvalidArgument(
+                "that works on files, and this store is on a server: kvcli export writes its data; redis-cli --rdb, its files"
+            )
         files = find(self.location.path)
         if files is None:
             raise self._no_store()
@@ -226,7 +230,7 @@ class Context:
             self._writable = False
 
     def _no_store(self) -> NoSuchStore:
-        return NoSuchStore(f"no store at {self.location.path} (from {self.location.origin}): the first set makes one")
+        return NoSuchStore(f"no store at {self.location.shown} (from {self.location.origin}): the first set makes one")
 
     def _connect(self) -> Engine | None:
         return connect(self.location.path, writable=True, adopt=self.adopt, durability=self.durability)

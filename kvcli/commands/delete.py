@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvcli.batch import KEYS_PER_DELETE, delete_span
+from kvcli.batch import KEYS_PER_DELETE, delete_many, delete_span
 from kvcli.commands import Listing, Record
 from kvcli.commands.list import span_of
 from kvcli.errors import Declined, InvalidArgument, NoSuchKey
@@ -39,13 +39,15 @@ def run(
 
 def _delete_keys(context: Context, keys: list[str], must_exist: bool) -> Record:
     bucket = context.bucket_to_write(make=False)
+    if not must_exist:
+        return _count(delete_many(bucket, keys))
     raws = [bucket.raw(key) for key in keys]
 
     def work(update: Update) -> int:
         absent = [raw for raw in raws if not update.has(bucket.name, raw)]
-        if must_exist and absent:
+        if absent:
             raise _missing(absent[0])
-        return sum([update.delete(bucket.name, raw) for raw in raws])
+        return update.delete_many(bucket.name, raws)
 
     return _count(bucket.store.write(work))
 

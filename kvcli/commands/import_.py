@@ -6,7 +6,7 @@ import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
+from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS, put_pairs
 from kvcli.commands import Progress, Record
 from kvcli.errors import InvalidArgument, InvalidKey, MalformedData
 from kvcli.formats import FORMATS, KEY, VALUE, dump, guess, ndjson, table
@@ -99,12 +99,11 @@ class Import:
     def _set(self, bucket: Bucket, pairs: list[Pair], *, last: bool = False) -> None:
         count = self._count + len(pairs)
 
-        def work(update: Update) -> None:
-            update.put_many(bucket.name, pairs, bucket.check)
+        def note(update: Update) -> None:
             update.note(self._note, None if last else count.to_bytes(8, "big"))
 
         try:
-            bucket.store.write(work)
+            put_pairs(bucket, pairs, note)
         except InvalidKey:
             self._set_up_to_a_bad_key(bucket, pairs)
         self._count = count

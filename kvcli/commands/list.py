@@ -33,13 +33,13 @@ def run(
     if limit is not None and limit < 1:
         raise InvalidArgument("--limit is at least 1")
     span = span_of(prefix, start, end, reverse=reverse)
-    if cursor is not None:
-        span = span.after(cursors.unpack(cursor))
+    place = None if cursor is None else cursors.unpack(cursor)
     bucket = context.bucket_to_read()
+    if reverse and not bucket.store.engine.ordered:
+        raise InvalidArgument("a server keeps its keys in no order, so there is no --reverse: sort what list prints")
     listing = Listing(iter(()), values=values, null=null)
     listing.limited = limit is not None
-    pages = _pages(bucket, span, min(PAGE_KEYS, limit + 1 if limit else PAGE_KEYS), values)
-    listing.pages = pages if limit is None else _limited(listing, pages, limit)
+    listing.pages = _pages(listing, bucket, span, place, limit)
     return listing
 
 
@@ -58,26 +58,29 @@ def _raw(text: str | None) -> bytes:
     return (text or "").encode("utf-8", "surrogateescape")
 
 
-def _pages(bucket: Bucket, span: Span, count: int, values: bool) -> Iterator[list[tuple[bytes, bytes | None]]]:
-    if values:
-        for page in bucket.item_pages(span, count):
-            yield list(page)
-    else:
-        for keys in bucket.pages(span, count):
-            yield [(key, None) for key in keys]
-
-
-def _limited(
-    listing: Listing, pages: Iterator[list[tuple[bytes, bytes | None]]], limit: int
+def _pages(
+    listing: Listing, bucket: Bucket, span: Span, place: bytes | None, limit: int | None
 ) -> Iterator[list[tuple[bytes, bytes | None]]]:
-    left, last = limit, b""
-    for page in pages:
-        if not left:  # There is more, and that is all there is to know.
-            listing.cursor = cursors.pack(last)
+    left = limit
+    while True:
+        count = PAGE_KEYS if left is None else min(PAGE_KEYS, left)
+        page, place = _page(bucket, span, place, count, values=listing.values)
+        if page:
+            yield page
+        if place is None:
             return
-        yield page[:left]
-        last = page[:left][-1][0]
-        if len(page) > left:
-            listing.cursor = cursors.pack(last)
-            return
-        left -= len(page)
+        if left is not None:
+            left -= len(page)
+            if not left:
+                listing.cursor = cursors.pack(place)
+                return
+
+
+def _page(
+    bucket: Bucket, span: Span, place: bytes | None, count: int, *, values: bool
+) -> tuple[list[tuple[bytes, bytes | None]], bytes | None]:
+    if values:
+        items, place = bucket.item_page(span, place, count)
+        return [*items], place
+    keys, place = bucket.page(span, place, count)
+    return [(key, None) for key in keys], place

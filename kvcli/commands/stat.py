@@ -23,7 +23,8 @@ def run(context: Context) -> Table:
 
 def keys_of(snapshot: Snapshot) -> int:
     """Count the keys of all buckets that can be counted."""
-    return sum(_count(snapshot, name) for name in snapshot.buckets())
+    total = snapshot.total()
+    return sum(_count(snapshot, name) for name in snapshot.buckets()) if total is None else total
 
 
 def _count(snapshot: Snapshot, bucket: bytes) -> int:

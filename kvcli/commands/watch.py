@@ -32,6 +32,7 @@ REVISIONS_MAX = (
     2  # LMDB may use a page again three revisions later, and another tree then has the record of an older one.
 )
 KEYS_PER_PAGE, PAGE_BYTES = 1000, 1 << 20
+NO_REVISION = -2  # Of an engine that knows none: all is looked at each time.
 VARIABLES = ("KVCLI_KEY", "KVCLI_KEY_B64")
 
 
@@ -79,10 +80,11 @@ class Watched:
     def look(self) -> list[bytes]:
         """Give the keys whose values changed since the last look, or that are gone."""
         try:
-            revision = int(self._context.store_to_read().stat()["revision"])
+            store = self._context.store_to_read()
+            revision = int(store.stat()["revision"]) if store.engine.remembers else NO_REVISION
         except StoreReplaced:
             revision = 0
-        if revision == self._seen and revision:
+        if revision == self._seen and revision > 0:
             return []
         if not revision:
             self._context.close()  # There is no store yet, or another one now.
@@ -128,9 +130,12 @@ class Watched:
 
 
 def _all(snapshot: Snapshot, bucket: bytes, span: Span) -> Iterator[tuple[bytes, bytes]]:
-    while page := snapshot.items(bucket, span, KEYS_PER_PAGE):
+    place: bytes | None = None
+    while True:
+        page, place = snapshot.item_page(bucket, span, place, KEYS_PER_PAGE)
         yield from page
-        span = span.after(page[-1][0])
+        if place is None:
+            return
 
 
 def _told(event: Event) -> dict[str, object]:

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 DEFAULT_BUCKET = b"default"
 LOCK_TIMEOUT_SECONDS = 10.0
 KEY_BYTES_MAX = 511
-REMOTE = ("redis", "rediss", "redis+cluster", "rediss+cluster", "valkey", "valkeys", "valkey+cluster", "valkeys+cluster")
+REMOTE = (
+    "redis",
+    "rediss",
+    "redis+cluster",
+    "rediss+cluster",
+    "valkey",
+    "valkeys",
+    "valkey+cluster",
+    "valkeys+cluster",
+)
 
 
 class Engine:
@@ -63,13 +72,13 @@ class Engine:
         """
         raise NotImplementedError
 
-    def add(self, bucket: bytes, key: bytes, delta: int, lock_timeout: float) -> int | None:
+    def add(self, bucket: bytes, key: bytes, delta: int, lock_timeout: float) -> int | None:  # noqa: ARG002
         """Increment, where the engine does that by itself; None where it is to be read and written."""
-        del bucket, key, delta, lock_timeout
+        return None
 
-    def guard(self, bucket: bytes, key: bytes) -> Guard | None:
+    def guard(self, bucket: bytes, key: bytes) -> Guard | None:  # noqa: ARG002
         """Watch a key for a Cas handle, where the engine does not remember writes; else None."""
-        del bucket, key
+        return None
 
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole store, by name."""
@@ -147,6 +156,8 @@ def is_remote(identifier: str) -> bool:
 
 def _path(identifier: str) -> str:
     scheme, colon, _ = identifier.partition("://")
+    if is_remote(identifier):
+        raise InvalidArgument("a store on a server has no cache in this version: name a folder, or leave the cache out")
     if colon and "/" not in scheme:
-        raise InvalidArgument(f"no engine speaks {scheme}:// in this version; name a folder")
+        raise InvalidArgument(f"no engine speaks {scheme}:// in this version; name a folder, or redis://HOST:PORT")
     return identifier

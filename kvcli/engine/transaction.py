@@ -186,9 +186,7 @@ class Snapshot:
             self._ordered(span, [page[-1][0]])
         return page
 
-    def page(
-        self, bucket: bytes, span: Span, place: bytes | None, count: int
-    ) -> tuple[list[bytes], bytes | None]:
+    def page(self, bucket: bytes, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
         """Give at most `count` keys of the span from a place on, and the place of the next page, None at the end.
 
         The first page has the place None. Another engine than LMDB may give pages that are empty, and not the last.
@@ -219,6 +217,9 @@ class Snapshot:
         """Give the number of keys of a bucket, without walking it (the main database apart)."""
         entries = self._txn.stat(self._database(bucket))["entries"]
         return entries if bucket != MAIN else entries - len(self._environment.names(self._txn))
+
+    def total(self) -> int | None:
+        """Give the number of all keys, where the engine knows it and not those of its buckets."""
 
     def buckets(self) -> list[bytes]:
         """Give the names of all buckets in byte order; first the main database where it holds keys of its own."""

@@ -83,6 +83,14 @@ class Answers:
         error.__context__ = error.__cause__ = None
         self.weight += weight(answer)
 
+    def take(self, others: Answers) -> None:
+        """Take over the answers to the operations that follow."""
+        self._parts += others._parts
+        self.number = others.number
+        self.failed += others.failed
+        self.failure = self.failure or others.failure
+        self.weight += others.weight
+
     def last_failed(self) -> Answers:
         """Give the last answer alone."""
         only = Answers(self.number - 1)

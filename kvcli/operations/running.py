@@ -23,6 +23,7 @@ from kvcli.errors import (
     MalformedData,
     NoSuchBucket,
     NotAnInteger,
+    WrongKind,
 )
 from kvcli.operations import (
     Cas,
@@ -49,7 +50,16 @@ if TYPE_CHECKING:
     from kvcli.engine.update import Update
     from kvcli.store import Store
 
-FAILURES = (AccessDenied, CasFailed, IntegerOverflow, InvalidArgument, MalformedData, NoSuchBucket, NotAnInteger)
+FAILURES = (
+    AccessDenied,
+    CasFailed,
+    IntegerOverflow,
+    InvalidArgument,
+    MalformedData,
+    NoSuchBucket,
+    NotAnInteger,
+    WrongKind,
+)
 BUCKETS_MAX = 200  # The table of those that are open is bounded.
 KIND_AND_BUCKET = attrgetter("__class__", "bucket")
 
@@ -109,7 +119,7 @@ class Program:
         """Run what came by the express lane; false, and nothing is written, where one of the pairs is wrong."""
         pairs = alike[0].pairs if len(alike) == 1 else [pair for sets in alike for pair in sets.pairs]
         try:
-            bucket = self._open(alike[0])
+            bucket = self.open(alike[0])
             txn.put_many(bucket.name, pairs, bucket.check)
         except FAILURES:
             return False
@@ -119,7 +129,7 @@ class Program:
     def _run_alike(self, txn: Any, alike: list[Any], answers: Answers) -> int:
         """Run operations faster, and give how many were run: none, and nothing is written, where one of them is wrong."""
         try:
-            fields = FAST[type(alike[0])](txn, self._open(alike[0]), alike)
+            fields = FAST[type(alike[0])](txn, self.open(alike[0]), alike)
         except FAILURES:
             return 0
         answers.add_many(alike, fields)
@@ -145,22 +155,23 @@ class Program:
     def _run_making(self, txn: Any, operation: Operation) -> Fields:
         run = RUN[type(operation)]
         try:
-            return run(txn, self._open(operation), operation)
+            return run(txn, self.open(operation), operation)
         except NoSuchBucket:
             # A bucket that is not there holds nothing that a cas could expect.
             lost = isinstance(operation, Cas) and operation.expect is not None
             if not (self._create and operation.writes) or lost:
                 raise
         txn.create(new_bucket_name(self._name(operation)))
-        return run(txn, self._open(operation), operation)
+        return run(txn, self.open(operation), operation)
 
     def _is_stale(self, txn: Any, operation: Any, answers: Answers) -> bool:
         """Tell whether a token that is given now loses for no reason but that this transaction wrote the key before."""
-        bucket = self._open(operation)
+        bucket = self.open(operation)
         begun = answers.number > answers.first
         return begun and not self._whole and txn.wrote(bucket.name, bucket.raw(operation.key))
 
-    def _open(self, operation: Operation | Sets) -> Bucket:
+    def open(self, operation: Operation | Sets) -> Bucket:
+        """Give the bucket of an operation, which may not be there."""
         return Bucket(self._store, bucket_name(self._name(operation)))
 
     def _name(self, operation: Operation | Sets) -> str:
@@ -203,11 +214,16 @@ def _exists(txn: Snapshot, bucket: Bucket, operation: Exists) -> Fields:
 
 
 def _incr(txn: Update, bucket: Bucket, operation: Incr) -> Fields:
+    return {"value": str(increment_in(txn, bucket.name, bucket.raw(operation.key), delta_of(operation)))}
+
+
+def delta_of(operation: Incr) -> int:
+    """Give the number to add. Raises MalformedData."""
     delta = operation.delta
     number = parse_delta(delta) if isinstance(delta, str) else delta
     if number is None or not S64_MIN <= number <= S64_MAX:
         raise MalformedData("`delta` is a decimal integer of 64 bits")
-    return {"value": str(increment_in(txn, bucket.name, bucket.raw(operation.key), number))}
+    return number
 
 
 def _cas(txn: Update, bucket: Bucket, operation: Cas) -> Fields:
@@ -223,12 +239,9 @@ def _cas(txn: Update, bucket: Bucket, operation: Cas) -> Fields:
 
 
 def _list(txn: Snapshot, bucket: Bucket, operation: List) -> Fields:
-    span = Span.starting(_bytes(operation.prefix))
-    if operation.cursor is not None:
-        span = span.after(cursors.unpack(operation.cursor))
-    page = txn.keys(bucket.name, span, operation.limit + 1)
-    keys = page[: operation.limit]
-    cursor = cursors.pack(keys[-1]) if len(page) > operation.limit else None
+    place = None if operation.cursor is None else cursors.unpack(operation.cursor)
+    keys, place = txn.page(bucket.name, Span.starting(_bytes(operation.prefix)), place, operation.limit)
+    cursor = None if place is None else cursors.pack(place)
     try:
         return {"keys": [key.decode() for key in keys], "cursor": cursor}
     except UnicodeDecodeError:
@@ -251,8 +264,7 @@ def _set_many(txn: Update, bucket: Bucket, operation: SetMany) -> Fields:
 
 
 def _delete_many(txn: Update, bucket: Bucket, operation: DeleteMany) -> Fields:
-    for raw in [bucket.raw(key) for key in operation.keys]:
-        txn.delete(bucket.name, raw)
+    txn.delete_many(bucket.name, [bucket.raw(key) for key in operation.keys])
     return {}
 
 

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from kvcli.cli.screen import escape_line
+from kvcli.commands.stat import keys_of
+from kvcli.engine import is_remote
 from kvcli.errors import KvError
 from kvcli.repl.values import size
 
@@ -20,26 +22,20 @@ def greeting(session: Session) -> str:
     """Write the two lines. What is wrong with the store is told by the first command that needs it, and here as well."""
     context = session.context()
     try:
-        path = context.location.path
+        location = context.location
         about = _about(context.store_to_read())
     except KvError as error:
         return f"{escape_line(str(error))}\n{FIRST}"
     finally:
         context.close()
-    if not os.path.exists(path):
+    if not (is_remote(location.path) or os.path.exists(location.path)):
         about = "nothing is there yet: the first set makes it"
     mode = " · read-only" if session.settings.get("read_only") else ""
-    return f"{escape_line(path)} · {about}{mode}\n{FIRST}"
+    return f"{escape_line(location.shown)} · {about}{mode}\n{FIRST}"
 
 
 def _about(store: Store) -> str:
-    names = store.buckets()
-    keys = 0
-    for name in names:
-        try:
-            keys += store.read(lambda snapshot, name=name: snapshot.count(name.encode("utf-8", "surrogateescape")))  # type: ignore[misc]
-        except KvError:
-            continue  # A kind of database that kvcli cannot read.
+    names, keys = store.buckets(), store.read(keys_of)
     return f"{_many(len(names), 'bucket')}, {_many(keys, 'key')}, {size(int(store.stat()['bytes']))}"
 
 

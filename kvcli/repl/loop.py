@@ -176,7 +176,7 @@ async def _load() -> None:
 
 def message(session: Session) -> StyleAndTextTuples:
     """Give the prompt: store and bucket, and whether writing is off or a transaction is open."""
-    store = os.path.basename(session.path) if width() >= COLUMNS_FOR_STORE else ""
+    store = session.location.name if width() >= COLUMNS_FOR_STORE else ""
     parts: StyleAndTextTuples = [("class:store", escape_line(store) + ":")] if store else []
     parts.append(("class:bucket", escape_line(session.bucket)))
     if session.settings.get("read_only"):

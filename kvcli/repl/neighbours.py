@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from kvcli.store import Bucket
 
 AROUND, NAMED = 50, 3
+SEEN_MAX = 2000
 
 
 def near(bucket: Bucket, key: str) -> list[str]:
     """Give the likest of the keys that stand around the place where `key` would be, and around its first half."""
     raw = bucket.raw(key)
+
+    if not bucket.store.engine.ordered:  # Nothing stands beside anything: a handful of keys is as good as another.
+        keys, _ = bucket.page(Span(), None, SEEN_MAX)
+        return get_close_matches(key, [as_text(each) for each in keys], NAMED)
 
     def around(place: bytes) -> list[bytes]:
         return bucket.store.read(

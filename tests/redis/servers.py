@@ -12,7 +12,13 @@ from importlib.util import find_spec
 
 SERVER = shutil.which("redis-server")
 CLI = shutil.which("redis-cli")
-MISSING = "no redis-server" if SERVER is None else "no client: pip install 'kvcli[redis]'" if find_spec("redis") is None else ""
+MISSING = (
+    "no redis-server"
+    if SERVER is None
+    else "no client: pip install 'kvcli[redis]'"
+    if find_spec("redis") is None
+    else ""
+)
 PATIENCE_SECONDS = 30
 TRIES = 5
 
@@ -54,7 +60,9 @@ class Server:
     def cli(self, *words: str) -> str:
         """Ask it by its own client."""
         assert CLI is not None
-        return subprocess.run([CLI, "-p", str(self.port), *words], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            [CLI, "-p", str(self.port), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -52,7 +52,7 @@ def parse(url: str, environ: Mapping[str, str] = os.environ) -> Address:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if odd := set(options) - OPTIONS:
-        raise InvalidArgument(f"{sorted(odd)[0]!r} is no option of such a URL; there are: {', '.join(sorted(OPTIONS))}")
+        raise InvalidArgument(f"{min(odd)!r} is no option of such a URL; there are: {', '.join(sorted(OPTIONS))}")
     is_cluster = parts.scheme.endswith("+cluster")
     seeds = _seeds(parts.netloc.rpartition("@")[2])
     if len(seeds) > 1 and not is_cluster:

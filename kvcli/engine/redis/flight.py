@@ -35,7 +35,7 @@ class Errand:
     __slots__ = ("answer", "command", "items", "writes")
 
     def __init__(self, command: Command, items: int, *, writes: bool) -> None:
-        """The first key of the command says which server it is for."""
+        """Hold a command whose first key says which server it is for."""
         self.command = command
         self.items = items
         self.writes = writes
@@ -149,9 +149,7 @@ def _run_again(servers: Servers, errands: list[Errand], seconds: float) -> None:
             errand.answer = failure = error
 
 
-def _errands(
-    names: Names, verb: str, bucket: bytes, items: Sequence[Any], *, together: bool
-) -> Iterator[Errand]:
+def _errands(names: Names, verb: str, bucket: bytes, items: Sequence[Any], *, together: bool) -> Iterator[Errand]:
     head, word, writes = names.head(bucket), WORDS[verb], verb in WRITING
     if together and len(items) > 1 and verb in {"put_many", "get_many"}:
         for part in _parts(items, verb):
@@ -186,23 +184,23 @@ def _answers(servers: Servers, names: Names, step: Step, errands: list[Errand], 
     verb, bucket, items = step
     answers: list[Any] = []
     for errand in errands:
-        answers += _items(servers, verb, errand)
+        answers += _items(servers, verb, errand, len(names.head(bucket)))
     if verb == "get_many" and len(errands) < len(items):  # Of what is no string MGET says that it is not there.
         absent = [at for at, answer in enumerate(answers) if answer is None]
         again = [*_errands(names, verb, bucket, [items[at] for at in absent], together=False)]
         _run(servers, again, seconds)
         for at, errand in zip(absent, again, strict=True):
-            (answers[at],) = _items(servers, verb, errand)
+            (answers[at],) = _items(servers, verb, errand, len(names.head(bucket)))
     return answers
 
 
-def _items(servers: Servers, verb: str, errand: Errand) -> list[Any]:
+def _items(servers: Servers, verb: str, errand: Errand, head: int) -> list[Any]:
     """Give the answer of an errand for each of its items."""
     answer, shown = errand.answer, servers.address.shown
     if isinstance(answer, Lost):
         answer = lost(answer, shown)
     elif isinstance(answer, ReplyError):
-        answer = count_error(answer, errand.name) if verb == "add_many" else None
+        answer = count_error(answer, errand.name[head:]) if verb == "add_many" else None
         answer = answer or refused(errand.answer, shown)
     if isinstance(answer, KvError):
         return [answer] * errand.items
@@ -219,5 +217,7 @@ def count_error(error: Exception, name: bytes) -> KvError | None:
     if "overflow" in text:
         return IntegerOverflow("the sum is outside of 64 bits; the value was left alone")
     if "not an integer" in text or text.startswith("WRONGTYPE"):
-        return NotAnInteger(f"the value of {name.decode('utf-8', 'backslashreplace')!r} is not a decimal integer of 64 bits")
+        return NotAnInteger(
+            f"the value of {name.decode('utf-8', 'backslashreplace')!r} is not a decimal integer of 64 bits"
+        )
     return None

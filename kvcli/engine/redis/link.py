@@ -41,7 +41,9 @@ class Link:
         self.writing = False  # Something that writes was sent, and is not answered.
         self._asks = False
         self._connection = _connected(address, host, port)
-        self._socket: socket.socket = self._connection._sock  # noqa: SLF001 - the library has no way to read many answers
+        sock: socket.socket | None = self._connection._sock  # noqa: SLF001 - the library cannot read many answers at once
+        assert sock is not None  # noqa: S101 - it has just connected
+        self._socket = sock
         self._reader = Reader()
 
     def call(self, *words: Word, writes: bool = False) -> Any:
@@ -94,7 +96,7 @@ class Link:
 
     def close(self) -> None:
         """End the connection. Safe to call twice."""
-        self._connection.disconnect()
+        self._connection.disconnect()  # type: ignore[no-untyped-call]
 
     def _feed(self, answers: list[Any]) -> None:
         try:
@@ -139,9 +141,10 @@ def _connected(address: Address, host: str, port: int) -> Connection:
     }
     if address.tls is not None:
         settings |= address.tls
-    connection = Connection(**settings) if address.tls is None else SSLConnection(**settings)
+    kind: Any = Connection if address.tls is None else SSLConnection
+    connection: Connection = kind(**settings)
     try:
-        connection.connect()
+        connection.connect()  # type: ignore[no-untyped-call]
     except (RedisError, OSError) as error:
         raise not_connected(error, f"{host}:{port}", address) from error
     return connection

@@ -34,7 +34,7 @@ class Outrun(Exception):
 class Planning(Reading, Update):
     """One attempt at a transaction."""
 
-    seen = 0  # type: ignore[assignment]
+    seen = 0
 
     def __init__(self, remote: Remote, trip: Trip, seconds: float) -> None:
         """Work on one trip, that is on one link."""
@@ -50,7 +50,7 @@ class Planning(Reading, Update):
         """See Snapshot.get."""
         return self.get_many(bucket, [key])[0]
 
-    def get_many(self, bucket: bytes, keys: list[bytes], room: int | None = None) -> list[bytes | None]:
+    def get_many(self, bucket: bytes, keys: list[bytes], room: int | None = None) -> list[bytes | None]:  # noqa: ARG002
         """See Snapshot.get_many; all are read, since all are watched."""
         names = [self._name(bucket, key) for key in keys]
         unknown = [name for name in dict.fromkeys(names) if name not in self._changes and name not in self._known]
@@ -63,9 +63,7 @@ class Planning(Reading, Update):
         """See Snapshot.has."""
         return self._have(bucket, [key])[0]
 
-    def page(
-        self, bucket: bytes, span: Span, place: bytes | None, count: int
-    ) -> tuple[list[bytes], bytes | None]:
+    def page(self, bucket: bytes, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
         """See Snapshot.page. It is not watched; and what was written here before would be missing, so that is refused."""
         if self._changes:
             raise InvalidArgument("on a server a transaction cannot list after it wrote: list first, or in another one")
@@ -94,7 +92,9 @@ class Planning(Reading, Update):
 
     def delete_many(self, bucket: bytes, keys: list[bytes]) -> int:
         """See Update.delete_many."""
-        there = [self._name(bucket, key) for key, is_there in zip(keys, self._have(bucket, keys), strict=True) if is_there]
+        there = [
+            self._name(bucket, key) for key, is_there in zip(keys, self._have(bucket, keys), strict=True) if is_there
+        ]
         self._changes.update(dict.fromkeys(there))
         return len(set(there))
 
@@ -111,7 +111,9 @@ class Planning(Reading, Update):
     def drop(self, bucket: bytes) -> None:
         """See Update.drop. Not all at one time: first the declaration goes, then its keys, as they are come upon."""
         if self._names.is_flat:
-            raise InvalidArgument("with layout=flat there are no buckets, and so none to drop: delete --prefix '' deletes keys")
+            raise InvalidArgument(
+                "with layout=flat there are no buckets, and so none to drop: delete --prefix '' deletes keys"
+            )
         self.check(bucket)
         self._remote.drop(self, bucket)
         self._checked.discard(bucket)
@@ -189,9 +191,11 @@ def judge(answers: list[Any], shown: str) -> None:
 
 
 def _commands(changes: dict[bytes, bytes | None]) -> list[Command]:
-    put = [("SET", name, value) for name, value in changes.items() if value is not None]
+    commands: list[Command] = [("SET", name, value) for name, value in changes.items() if value is not None]
     gone = [name for name, value in changes.items() if value is None]
-    return [*put, *([("DEL", *gone)] if gone else [])]
+    if gone:
+        commands.append(("DEL", *gone))
+    return commands
 
 
 def _checked(value: bytes) -> bytes:

@@ -40,7 +40,7 @@ class Reading(Snapshot):
         """See Snapshot.identity."""
         return IDENTITY
 
-    def noted(self, name: bytes) -> bytes | None:
+    def noted(self, name: bytes) -> bytes | None:  # noqa: ARG002 - nothing has a name there
         """See Snapshot.noted; nothing is kept there."""
         return None
 
@@ -102,9 +102,7 @@ class Reading(Snapshot):
         values = self.get_many(bucket, keys, PAGE_BYTES_MAX)
         return [(key, value) for key, value in zip(keys, values, strict=False) if value is not None]
 
-    def page(
-        self, bucket: bytes, span: Span, place: bytes | None, count: int
-    ) -> tuple[list[bytes], bytes | None]:
+    def page(self, bucket: bytes, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
         """See Snapshot.page."""
         self.check(bucket)
         return scan_page(self._servers, self._names.head(bucket), span, place, count, self._seconds)
@@ -157,5 +155,3 @@ class Reading(Snapshot):
 
     def _ask(self, name: bytes, *words: Word) -> Any:
         return self._servers.attempt(lambda trip: trip.to(name).call(*words), self._seconds)
-
-

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hiredis import ReplyError
 
 from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, Engine
-from kvcli.engine.redis.flight import count_error, fly
+from kvcli.engine.redis.flight import WRITING, count_error, fly
 from kvcli.engine.redis.guard import Guard
 from kvcli.engine.redis.names import REGISTRY, Names
 from kvcli.engine.redis.planning import Outrun, Planning
@@ -84,6 +84,8 @@ class Remote(Engine):
         self, steps: Sequence[Step], lock_timeout: float, meanwhile: Callable[[], object] | None = None
     ) -> list[list[Any]]:
         """See Engine.fly."""
+        if any(step[0] in WRITING for step in steps):
+            self.refuse_reading_only()
         return fly(self.servers, self.names, steps, lock_timeout, meanwhile)
 
     def add(self, bucket: bytes, key: bytes, delta: int, lock_timeout: float) -> int:

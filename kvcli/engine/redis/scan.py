@@ -6,12 +6,11 @@ many, since an answer is as long as the server likes. So no page loses a key, an
 
 from __future__ import annotations
 
-import os.path
 from typing import TYPE_CHECKING
 
 from kvcli.engine.redis.names import REGISTRY, pattern
 from kvcli.engine.transaction import PRIVATE, Span
-from kvcli.errors import InvalidCursor, InvalidArgument
+from kvcli.errors import InvalidArgument, InvalidCursor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +37,11 @@ class Place:
 
     def pack(self) -> bytes:
         """Write it down."""
-        return b" ".join([b"r", self.server, b"%d" % self.at, *(b"%d" % len(key) for key in self.left)]) + b"\n" + b"".join(self.left)
+        return (
+            b" ".join([b"r", self.server, b"%d" % self.at, *(b"%d" % len(key) for key in self.left)])
+            + b"\n"
+            + b"".join(self.left)
+        )
 
     @classmethod
     def unpack(cls, text: bytes) -> Place:
@@ -50,7 +53,9 @@ class Place:
         except (IndexError, ValueError):
             mark = b""
         if mark != b"r" or not newline or sum(lengths) != len(keys):
-            raise InvalidCursor("this is no cursor of a list on a server: take the one that the last page gave, or none")
+            raise InvalidCursor(
+                "this is no cursor of a list on a server: take the one that the last page gave, or none"
+            )
         left, start = [], 0
         for length in lengths:
             left.append(keys[start : start + length])
@@ -126,9 +131,7 @@ def _walk(servers: Servers, head: bytes, seconds: float) -> Iterator[list[bytes]
 
 
 def _step(servers: Servers, node: Node, at: int, names: bytes, count: int, seconds: float) -> tuple[int, list[bytes]]:
-    answer = servers.attempt(
-        lambda trip: trip.at(node).call("SCAN", at, "MATCH", names, "COUNT", count), seconds
-    )
+    answer = servers.attempt(lambda trip: trip.at(node).call("SCAN", at, "MATCH", names, "COUNT", count), seconds)
     return int(answer[0]), answer[1]
 
 
@@ -149,11 +152,8 @@ def _index(servers: Servers, nodes: list[Node], mark: bytes, seconds: float) -> 
 
 def _stem(span: Span) -> bytes:
     """Give what all keys of a span start with."""
-    if span.high is None:
-        return b""
-    start = os.path.commonprefix([span.low, span.high])
-    for length in range(len(span.low), len(start), -1):
+    for length in range(len(span.low), 0, -1):
         whole = Span.starting(span.low[:length])
-        if whole.high is not None and span.high <= whole.high:
+        if span.high is not None and whole.high is not None and span.high <= whole.high:
             return span.low[:length]
-    return start
+    return b""

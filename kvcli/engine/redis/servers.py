@@ -60,7 +60,9 @@ class Trip:
         """Give the link for a key. Raises CrossSlot for one of another slot than the first."""
         slot = self._servers.slot_of(key)
         if self._link is not None and slot != self._slot:
-            raise CrossSlot("the keys are in several slots of the cluster, and one transaction has those of one: give them a common {tag}")
+            raise CrossSlot(
+                "the keys are in several slots of the cluster, and one transaction has those of one: give them a common {tag}"
+            )
         self._slot = slot
         return self._link or self.at(self._at or self._servers.node_of(slot))
 
@@ -119,7 +121,8 @@ class Servers:
                 at = self._turn(refusal, deadline, pauses)
             except Lost as loss:
                 trip.drop()
-                at = self._wait_for(loss, deadline, pauses)
+                at = None
+                self._wait_for(loss, deadline, pauses)
             except KvError:
                 trip.end()
                 raise
@@ -213,7 +216,9 @@ class Servers:
         """Give the server that is to be asked once instead; None is the one that the table says now. Else it raises."""
         shown = self.address.shown
         if refusal.word in MOVED and not self.address.is_cluster:
-            raise InvalidArgument(f"{shown}: the server is one of a cluster: write redis+cluster:// instead") from refusal
+            raise InvalidArgument(
+                f"{shown}: the server is one of a cluster: write redis+cluster:// instead"
+            ) from refusal
         demoted = refusal.word == "READONLY" and self.address.is_cluster
         if monotonic() >= deadline or not (refusal.word in MOVED or refusal.word in PASSING or demoted):
             raise refused(refusal, shown) from refusal

@@ -94,7 +94,9 @@ def refused(error: Exception, shown: str) -> KvError:
 def lost(error: Lost, shown: str) -> KvError:
     """Give our error for a link that ended, and that nobody tries again."""
     if error.writing:
-        return OutcomeUnknown(f"{shown}: {error} before it answered: what was sent may have happened; look before you repeat it")
+        return OutcomeUnknown(
+            f"{shown}: {error} before it answered: what was sent may have happened; look before you repeat it"
+        )
     return Unavailable(f"{shown}: {error}: see that the server runs and can be reached, and try again")
 
 
