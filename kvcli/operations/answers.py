@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from binascii import b2a_base64
+from itertools import count
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -82,6 +83,22 @@ class Answers:
         self.failure = self.failure or error.with_traceback(None)
         error.__context__ = error.__cause__ = None
         self.weight += weight(answer)
+
+    def add_plain(self, are_gets: list[bool], items: list[bytes | None]) -> None:
+        """Answer gets and sets that were done, without an id, by the values that were found."""
+        parts = self._parts
+        for number, is_get, value in zip(count(self.number), are_gets, items, strict=False):
+            if not is_get:
+                parts.append({"i": number, "op": "set", "ok": True})
+            elif value is None:
+                parts.append({"i": number, "op": "get", "ok": True, "found": False})
+            else:
+                try:
+                    parts.append({"i": number, "op": "get", "ok": True, "found": True, "value": value.decode()})
+                except UnicodeDecodeError:
+                    parts.append({"i": number, "op": "get", "ok": True, **found(value)})
+                self.weight += len(value)
+        self.number += len(are_gets)
 
     def take(self, others: Answers) -> None:
         """Take over the answers to the operations that follow."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kvcli.errors import KvError
 from kvcli.operations import Delete, DeleteMany, Exists, Get, GetMany, Incr, Malformed, Operation, Set, SetMany, Sets
 from kvcli.operations.answers import ROOM_BYTES, Answers, Fields, found, text
+from kvcli.operations.convoy import Convoy
 from kvcli.operations.running import delta_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     AnyOne = Operation | Malformed | Sets
 
-OPERATIONS_MAX = 5000  # In one flight.
+OPERATIONS_MAX, CONVOY_MAX = 5000, 20_000  # In one flight, and in a convoy.
 GETS_MIN, GETS_MAX = 16, 5000  # In one flight, as large as values have been so far; all are in memory at once.
 VERBS: dict[type, str] = {
     Get: "get_many",
@@ -54,6 +55,11 @@ class Flying:
         answers = Answers(first)
         at = 0
         while at < len(operations):
+            if (gone := self._convoy(operations, at, answers, meanwhile)) > at:
+                at, meanwhile = gone, None
+                if (answers.failed and not self._keep_going) or answers.weight > ROOM_BYTES:
+                    break
+                continue
             flight = Flight()
             at = self._board(flight, operations, at)
             if flight.seats:
@@ -62,12 +68,34 @@ class Flying:
             else:
                 self._walk(operations[at], answers)
                 at += 1
-            if answers.failed and not self._keep_going:
-                return answers
-            if answers.weight > ROOM_BYTES:
+            if (answers.failed and not self._keep_going) or answers.weight > ROOM_BYTES:
                 break
         answers.rest = [*operations[at:]]
         return answers
+
+    def _convoy(
+        self, operations: Sequence[Any], at: int, answers: Answers, meanwhile: Callable[[], object] | None
+    ) -> int:
+        """Send a convoy, if one starts here, and give the place of the next operation."""
+        if type(operations[at]) not in {Get, Set} or (home := self._bucket(operations[at])) is None:
+            return at
+        convoy = Convoy()
+        store, before = self._store, answers.weight
+        end = convoy.fill(operations, at, at + CONVOY_MAX, self.gets, store.key_bytes_max)
+        if end == at:
+            return at
+        landed = store.engine.fly(convoy.steps(home.name), store.lock_timeout, meanwhile)
+        if convoy.is_whole(landed):
+            answers.add_plain(convoy.are_gets, convoy.items(landed))
+        else:
+            for operation, item in zip(operations[at:end], convoy.items(landed), strict=True):
+                answer(answers, operation, [item])
+        self._learn(len(convoy.keys), answers.weight - before)
+        return end
+
+    def _learn(self, gets: int, weight: int) -> None:
+        if gets:
+            self.gets = min(max(ROOM_BYTES // (weight // gets + 1), GETS_MIN), GETS_MAX)
 
     def _board(self, flight: Flight, operations: Sequence[AnyOne], at: int) -> int:
         """Put as many operations on a flight as may go together, and give the place of the next one."""
@@ -95,9 +123,7 @@ class Flying:
         landed = self._store.engine.fly(flight.steps, self._store.lock_timeout, meanwhile)
         for operation, step, start, count in flight.seats:
             answer(answers, operation, landed[step][start : start + count])
-        if flight.gets:
-            mean = (answers.weight - before) // flight.gets + 1
-            self.gets = min(max(ROOM_BYTES // mean, GETS_MIN), GETS_MAX)
+        self._learn(flight.gets, answers.weight - before)
 
     def _walk(self, operation: AnyOne, answers: Answers) -> None:
         """Run one operation by itself, in a transaction."""

@@ -1,0 +1,73 @@
+"""Convoys: gets and sets of the home bucket, without ids, as most batches are made of: the fast lane of Flying.
+
+All sets of a convoy go before all gets, as two steps, however they were mixed: a convoy ends before a set of a key that it
+gets, so each operation finds what it would have found in its turn.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from kvcli.errors import KvError
+from kvcli.operations import Get, Set
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kvcli.engine import Step
+
+CODE = ("utf-8", "surrogateescape")
+
+
+class Convoy:
+    """Some gets and sets that go together; `are_gets` tells which is which."""
+
+    __slots__ = ("are_gets", "keys", "pairs")
+
+    def __init__(self) -> None:
+        """Hold none."""
+        self.are_gets: list[bool] = []
+        self.pairs: list[tuple[bytes, bytes]] = []
+        self.keys: list[bytes] = []
+
+    def fill(self, operations: Sequence[Any], start: int, end: int, gets: int, key_bytes_max: int) -> int:
+        """Take what may go from `start` on, at most so many gets, and give the place of the first that may not."""
+        are_gets, keys, pairs = self.are_gets, self.keys, self.pairs
+        read: set[bytes] = set()
+        for operation in islice(operations, start, end):
+            kind = type(operation)
+            if (kind is not Get and kind is not Set) or operation.bucket is not None or operation.id is not UNSET:
+                break
+            key = operation.key.encode(*CODE)
+            if not 0 < len(key) <= key_bytes_max:
+                break
+            if kind is Get:
+                if operation.token or len(keys) == gets:
+                    break
+                read.add(key)
+                keys.append(key)
+            elif key in read:
+                break
+            else:
+                pairs.append((key, operation.value.encode(*CODE)))
+            are_gets.append(kind is Get)
+        return start + len(are_gets)
+
+    def steps(self, bucket: bytes) -> list[Step]:
+        """Give what the engine is to do."""
+        steps: list[Step] = [("put_many", bucket, self.pairs), ("get_many", bucket, self.keys)]
+        return [step for step in steps if step[2]]
+
+    def items(self, landed: list[list[Any]]) -> list[Any]:
+        """Give the answer of each operation, in their order."""
+        if not self.keys or not self.pairs:
+            return landed[0]
+        put, got = map(iter, landed)
+        return [next(got if is_get else put) for is_get in self.are_gets]
+
+    def is_whole(self, landed: list[list[Any]]) -> bool:
+        """Tell whether all of it was done."""
+        return not any(isinstance(item, KvError) for items in landed for item in items)
