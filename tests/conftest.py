@@ -13,6 +13,7 @@ import pytest
 from kvcli.engine.draft import Draft
 from kvcli.store import Bucket, Store
 from tests.processes import ROOT
+from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING, Server
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -20,7 +21,8 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 # Every engine that passes the contract: LMDB in the format kvcli makes, and in the newer one that others make; a server,
 # where one is installed. What an engine declares that it cannot promise is marked on the tests of that.
 ENGINES = ("lmdb", "lmdb-1.0")
-DECLARED = ("ordered", "remembers")
+DECLARED = {"ordered": ("redis", "redis-cluster"), "remembers": ("redis", "redis-cluster"), "transactional": ("redis-cluster",)}
+REMOTE = ("redis", "redis-cluster")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -28,8 +30,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "store" in metafunc.fixturenames:
         marked = {mark for mark in ("committed", *DECLARED) if metafunc.definition.get_closest_marker(mark) is not None}
         engines = [*ENGINES, *([] if "committed" in marked else ["draft"])]
-        if not marked & set(DECLARED):
-            engines.append(pytest.param("redis", marks=pytest.mark.skipif(bool(MISSING), reason=MISSING)))
+        for name in [name for name in REMOTE if not any(name in DECLARED.get(mark, ()) for mark in marked)]:
+            engines.append(pytest.param(name, marks=pytest.mark.skipif(bool(MISSING), reason=MISSING)))
         metafunc.parametrize("store", engines, indirect=True)
 
 
@@ -52,14 +54,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started.stop()
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster of this session's own."""
+    if MISSING:
+        pytest.skip(MISSING)
+    started = Cluster([str(tmp_path_factory.mktemp("server")) for _ in range(6)])
+    yield started
+    started.stop()
+
+
 @pytest.fixture
 def path(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> str:
     """Where a store may be; nothing is there yet."""
     called = getattr(request.node, "callspec", None)
-    if called is not None and called.params.get("store") == "redis":
-        server: Server = request.getfixturevalue("server")
-        server.cli("FLUSHALL")
-        return server.url
+    engine = None if called is None else called.params.get("store")
+    if engine in REMOTE:
+        servers: Server | Cluster = request.getfixturevalue("server" if engine == "redis" else "cluster")
+        servers.flush()
+        return servers.url
     return os.path.join(tmp_path, "store")
 
 

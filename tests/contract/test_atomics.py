@@ -90,6 +90,7 @@ def test_swap_loses_to_creation_and_deletion(bucket: Bucket) -> None:
     assert lost.value.value is None
 
 
+@pytest.mark.transactional
 @pytest.mark.committed
 def test_swap_loses_to_a_new_life_of_the_bucket(store: Store) -> None:
     """Dropping and making the bucket again is a write to all its keys."""

@@ -51,6 +51,10 @@ class Server:
         """Where it is."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def flush(self) -> None:
+        """Remove everything."""
+        self.cli("FLUSHALL")
+
     def restart(self) -> None:
         """Start it anew, on the same port."""
         self.stop()

@@ -78,7 +78,7 @@ def _run(
 def _by_node(servers: Servers, errands: list[Errand], seconds: float) -> Iterable[tuple[Node, list[Errand]]]:
     if not servers.address.is_cluster:
         return [(servers.node_of(0), errands)] if errands else []
-    servers.attempt(lambda _: servers.masters(), seconds)  # Who they are is known from here on.
+    servers.masters(seconds)  # Who they are is known from here on.
     groups: dict[Node, list[Errand]] = {}
     for errand in errands:
         try:

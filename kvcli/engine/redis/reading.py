@@ -50,7 +50,7 @@ class Reading(Snapshot):
             return
         self._names.checked(bucket)
         if not self._ask(REGISTRY, "SISMEMBER", REGISTRY, bucket) and not self._remote.finds(self, bucket):
-            raise no_such_bucket(bucket, self._declared())
+            raise no_such_bucket(bucket, self.buckets())
         self._checked.add(bucket)
 
     def get(self, bucket: bytes, key: bytes) -> bytes | None:
@@ -125,7 +125,7 @@ class Reading(Snapshot):
         own = self._ask(REGISTRY, "EXISTS", REGISTRY)
         return sum(
             self._servers.attempt(lambda trip, node=node: trip.at(node).call("DBSIZE"), self._seconds)  # type: ignore[misc]
-            for node in self._servers.masters()
+            for node in self._servers.masters(self._seconds)
         ) - int(own)
 
     def buckets(self) -> list[bytes]:

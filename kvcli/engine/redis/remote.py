@@ -119,7 +119,7 @@ class Remote(Engine):
                 if isinstance(answer, ReplyError):
                     link.close()
                     raise failure(answer, self.servers.address.shown)
-            return Guard(self, node, link, name, answers[1])
+            return Guard(self, node, link, bucket, name, answers[1])
 
         return self.servers.attempt(act, self._seconds)
 
@@ -127,7 +127,7 @@ class Remote(Engine):
         """See Engine.stat."""
         abouts = [
             self.servers.attempt(lambda trip, node=node: trip.at(node).call("INFO"), self._seconds)  # type: ignore[misc]
-            for node in self.servers.masters()
+            for node in self.servers.masters(self._seconds)
         ]
         told = [dict(line.split(b":", 1) for line in about.split(b"\r\n") if b":" in line) for about in abouts]
         return {

@@ -69,7 +69,7 @@ def scan_page(
     """Give at most `count` keys of a span, each once, and the place of the next page, None at the end; see Snapshot.page."""
     if span.reverse:
         raise InvalidArgument("a server keeps its keys in no order, so there is no --reverse: sort what list prints")
-    nodes = servers.masters()
+    nodes = servers.masters(seconds)
     start = None if place is None else Place.unpack(place)
     at, index = (0, 0) if start is None else (start.at, _index(servers, nodes, start.server, seconds))
     found = dict.fromkeys([] if start is None else start.left)
@@ -122,7 +122,7 @@ def discovered(servers: Servers, names: Names, seconds: float) -> set[bytes]:
 
 def _walk(servers: Servers, head: bytes, seconds: float) -> Iterator[list[bytes]]:
     names = pattern(head)
-    for node in servers.masters():
+    for node in servers.masters(seconds):
         at, page = _step(servers, node, 0, names, NAMES_PER_STEP, seconds)
         yield page
         while at:

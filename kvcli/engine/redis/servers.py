@@ -146,10 +146,10 @@ class Servers:
             raise Lost(self.address.shown, Unavailable(f"slot {slot} is served by nobody"), [], writing=False)
         return node
 
-    def masters(self) -> list[Node]:
-        """Give all servers that have keys, in an order that is everybody's."""
+    def masters(self, seconds: float) -> list[Node]:
+        """Give all servers that have keys, in an order that is everybody's. Raises what is ours."""
         if not self._slots:
-            self.refresh()
+            self.attempt(lambda _: self.refresh(), seconds)
         return sorted({id(node): node for node in self._slots if node is not None}.values(), key=lambda node: node.id)
 
     def take(self, node: Node) -> Link:

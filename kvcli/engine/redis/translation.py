@@ -50,11 +50,22 @@ class Lost(Exception):
 
     def __init__(self, name: str, error: Exception | None, answers: list[Any], *, writing: bool) -> None:
         """Say which link it was, and how it ended; None: the server closed it."""
-        timed_out = isinstance(error, TimeoutError)
-        reason = "did not answer in time" if timed_out else "closed the connection" if error is None else str(error)
-        super().__init__(f"{name}: {reason}")
+        super().__init__(f"{name} {_reason(error)}")
         self.answers = answers
         self.writing = writing
+
+
+def _reason(error: BaseException | None) -> str:
+    if error is None:
+        return "closed the connection"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError):
+            return "did not answer in time"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"cannot be reached: {cause.strerror.lower()}"
+        cause = cause.__cause__ or cause.__context__
+    return f"failed: {error}"
 
 
 class Refused(Exception):
@@ -94,10 +105,8 @@ def refused(error: Exception, shown: str) -> KvError:
 def lost(error: Lost, shown: str) -> KvError:
     """Give our error for a link that ended, and that nobody tries again."""
     if error.writing:
-        return OutcomeUnknown(
-            f"{shown}: {error} before it answered: what was sent may have happened; look before you repeat it"
-        )
-    return Unavailable(f"{shown}: {error}: see that the server runs and can be reached, and try again")
+        return OutcomeUnknown(f"{shown}: {error}; what it was to write may have happened: look before you repeat it")
+    return Unavailable(f"{shown}: {error}; see that the server runs, and try again")
 
 
 def not_connected(error: Exception, name: str, address: Address) -> Exception:

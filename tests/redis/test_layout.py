@@ -1,0 +1,106 @@
+"""What stands on a server: names and values as other programs write and read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvcli.atomics import increment
+from kvcli.errors import InvalidArgument, InvalidBucketName, NoSuchBucket, NotAnInteger, WrongKind
+from kvcli.store import Bucket, Store
+from tests.redis.servers import MISSING, Server
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+
+@pytest.fixture
+def clean(server: Server) -> Server:
+    """A server with nothing in it."""
+    server.flush()
+    return server
+
+
+def open_bucket(server: Server, name: str = "default", query: str = "") -> Bucket:
+    """Open a bucket of a server."""
+    return Store(server.url + query).open(name)
+
+
+def test_name_is_bucket_colon_key(clean: Server) -> None:
+    """A key of a bucket is `bucket:key` on the server, as wash writes it, and its value is raw."""
+    open_bucket(clean).set("a:b", b"1")
+    assert (clean.cli("KEYS", "*"), clean.cli("GET", "default:a:b")) == ("default:a:b", "1")
+
+
+def test_flat_name_is_the_key(clean: Server) -> None:
+    """With layout=flat it is the key alone, as Spin and wasmCloud write it, and every bucket is the same one."""
+    clean.cli("SET", "theirs", "1")
+    assert open_bucket(clean, query="?layout=flat").get("theirs") == b"1"
+    open_bucket(clean, "any", "?layout=flat").set("ours", b"2")
+    assert (clean.cli("GET", "ours"), Store(clean.url + "?layout=flat").buckets()) == ("2", ["default"])
+
+
+def test_counter_of_another_program_goes_on(clean: Server) -> None:
+    """A counter is decimal text on both sides."""
+    clean.cli("INCRBY", "n", "5")
+    assert increment(open_bucket(clean, query="?layout=flat"), "n", 2) == 7
+    assert clean.cli("INCR", "n") == "8"
+
+
+def test_bucket_with_keys_of_another_program_is_there(clean: Server) -> None:
+    """A bucket that nobody declared exists while it has keys, and is found by bucket list."""
+    clean.cli("SET", "theirs:k", "1")
+    assert open_bucket(clean, "theirs").get("k") == b"1"
+    assert Store(clean.url).buckets() == ["default", "theirs"]
+    with pytest.raises(NoSuchBucket, match="did you mean 'theirs'"):
+        open_bucket(clean, "their")
+
+
+def test_pattern_is_escaped(clean: Server) -> None:
+    """What means something in a pattern is a character like others in names of buckets and keys."""
+    for name in ("a*", "a?", "ab", "a[b]", "a\\"):
+        Store(clean.url).create(name)
+        for key in ("*", "k", "[k]"):
+            open_bucket(clean, name).set(key, b"")
+    for name in ("a*", "a?", "ab", "a[b]", "a\\"):
+        assert sorted(open_bucket(clean, name).list_keys().keys) == ["*", "[k]", "k"]
+
+
+def test_declarations_are_no_data(clean: Server) -> None:
+    """What kvcli keeps for itself is neither listed nor counted, in either layout."""
+    Store(clean.url).create("b")
+    assert open_bucket(clean, query="?layout=flat").list_keys().keys == []
+    assert Store(clean.url).read(lambda snapshot: snapshot.total()) == 0
+
+
+def test_colon_in_the_name_of_a_bucket_is_refused(clean: Server) -> None:
+    """Where the bucket ends and the key begins could not be told."""
+    with pytest.raises(InvalidBucketName):
+        Store(clean.url).create("a:b")
+
+
+def test_value_of_another_kind_is_an_error_of_ours(clean: Server) -> None:
+    """A hash under a key of ours can be listed, not read; nothing changes it but set and delete."""
+    clean.cli("HSET", "default:h", "f", "v")
+    bucket = open_bucket(clean)
+    assert bucket.list_keys().keys == ["h"]
+    with pytest.raises(WrongKind):
+        bucket.get("h")
+    with pytest.raises(WrongKind):
+        bucket.store.read(lambda snapshot: snapshot.get_many(bucket.name, [b"a", b"h"]))
+    with pytest.raises(NotAnInteger):
+        increment(bucket, "h", 1)
+    assert clean.cli("HGET", "default:h", "f") == "v"
+
+
+def test_flat_has_no_bucket_to_drop(clean: Server) -> None:
+    """To drop the one that all are would delete everything."""
+    clean.cli("SET", "k", "1")
+    with pytest.raises(InvalidArgument):
+        Store(clean.url + "?layout=flat").drop("b")
+    assert clean.cli("GET", "k") == "1"
+
+
+def test_databases_are_separate(clean: Server) -> None:
+    """The number at the end of the URL is another store."""
+    open_bucket(clean).set("k", b"1")
+    with Store(clean.url[:-1] + "5") as other:
+        assert other.open("default").get("k") is None
