@@ -1,0 +1,272 @@
+"""What a server refuses, and how connections end: each is an error of ours, with what to do; no password is ever shown."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from kvcli.atomics import increment
+from kvcli.engine.redis.address import parse
+from kvcli.errors import (
+    AccessDenied,
+    Full,
+    InvalidArgument,
+    KvError,
+    NoSuchStore,
+    OutcomeUnknown,
+    ReadOnly,
+    Unavailable,
+)
+from kvcli.location import without_password
+from kvcli.store import Store
+from tests.conftest import Run
+from tests.redis.cluster import Cluster
+from tests.redis.proxy import Proxy
+from tests.redis.servers import MISSING, Server, free_port
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+SECRET = "s3cret/@:"  # noqa: S105 - made up
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that asks for a password."""
+    server = Server(str(tmp_path_factory.mktemp("guarded")), "--requirepass", SECRET)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def other(tmp_path: os.PathLike[str]) -> Iterator[list[Server]]:
+    """A list for servers that are to be stopped."""
+    servers: list[Server] = []
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+def code_of(url: str, key: str = "k") -> tuple[int, str]:
+    """Set a key, and give exit code and message of what that ends with."""
+    with pytest.raises(KvError) as caught:
+        Store(url, lock_timeout=0.3).open("default").set(key, b"v")
+    return caught.value.exit_code, str(caught.value)
+
+
+def test_nobody_answers() -> None:
+    """A port where nobody listens is told at once, and names no password."""
+    code, message = code_of(f"redis://u:{'x' * 9}@127.0.0.1:{free_port()}")
+    assert code == 75
+    assert "connection refused" in message
+    assert "x" * 9 not in message
+
+
+def test_no_such_host() -> None:
+    """A name that nobody has is a store that is not there."""
+    assert code_of("redis://nowhere.invalid")[0] == NoSuchStore.exit_code
+
+
+def test_no_such_database(server: Server) -> None:
+    """A database beyond those of the server is not there."""
+    assert code_of(server.url + "99")[0] == NoSuchStore.exit_code
+
+
+@pytest.mark.parametrize("given", ["none", "wrong in the URL", "wrong in the environment"])
+def test_password_is_missing_or_wrong(guarded: Server, given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Access is denied, and the line says how to give a password."""
+    url = guarded.url.replace("//", "//:wrongpassword@") if given == "wrong in the URL" else guarded.url
+    if given == "wrong in the environment":
+        monkeypatch.setenv("KVCLI_REDIS_PASSWORD", "wrongpassword")
+    code, message = code_of(url)
+    assert (code, "KVCLI_REDIS_PASSWORD" in message, "wrongpassword" in message) == (77, True, False)
+
+
+@pytest.mark.parametrize("where", ["variable", "file", "URL"])
+def test_password_opens(guarded: Server, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """A password comes from the environment, from a file, or from the URL, where it is percent-encoded."""
+    url = guarded.url
+    if where == "variable":
+        monkeypatch.setenv("KVCLI_REDIS_PASSWORD", SECRET)
+    elif where == "file":
+        with open(f"{tmp_path}/password", "w", encoding="utf-8") as file:
+            file.write(SECRET + "\n")
+        monkeypatch.setenv("KVCLI_REDIS_PASSWORD_FILE", f"{tmp_path}/password")
+    else:
+        url = url.replace("//", "//:s3cret%2F%40%3A@")
+    bucket = Store(url).open("default")
+    bucket.set("k", b"v")
+    assert bucket.get("k") == b"v"
+
+
+@pytest.mark.parametrize("words", [("get", "k"), ("config", "show"), ("stat",), ("backup", "f"), ("get", "k", "--json")])
+def test_password_of_a_url_is_never_shown(kvcli: Run, words: tuple[str, ...]) -> None:
+    """Neither an answer nor an error holds the password."""
+    done = kvcli(*words, env={"KVCLI_STORE": f"redis://u:hunter2@127.0.0.1:{free_port()}"})
+    assert b"hunter2" not in done.stdout + done.stderr
+
+
+def test_user_without_rights(guarded: Server) -> None:
+    """What a user may not do is denied, with the word of the server for such rights."""
+    url = guarded.url.replace("//", "//:s3cret%2F%40%3A@")
+    admin = Store(url).engine
+    words = ("ACL", "SETUSER", "reader", "on", ">p", "~*", "+@read", "+@connection", "+info")
+    admin.servers.attempt(lambda trip: trip.to(b"").call(*words), 1)  # type: ignore[attr-defined]
+    code, message = code_of(guarded.url.replace("//", "//reader:p@"))
+    assert (code, "ACL" in message) == (77, True)
+
+
+def test_full_memory(other: list[Server], tmp_path: object) -> None:
+    """A server that may take no more memory is full; a value that did not fit is not there."""
+    other.append(Server(str(tmp_path), "--maxmemory", "1", "--maxmemory-policy", "noeviction"))
+    code, message = code_of(other[0].url)
+    assert (code, "maxmemory" in message) == (Full.exit_code, True)
+
+
+def test_replica(other: list[Server], server: Server, tmp_path: object) -> None:
+    """A replica takes no writes: the line says to name the master."""
+    other.append(Server(str(tmp_path), "--replicaof", f"127.0.0.1 {server.port}"))
+    code, message = code_of(other[0].url)
+    assert (code, "master" in message) == (ReadOnly.exit_code, True)
+
+
+def test_one_of_a_cluster(cluster: Cluster) -> None:
+    """A server of a cluster, named as one alone, knows who has a key; the line says how to name the cluster."""
+    owner = cluster.owner("default:k")
+    stranger = next(server for server in cluster.masters() if server is not owner)
+    with pytest.raises(InvalidArgument, match=r"redis\+cluster://"):
+        Store(stranger.url).open("default").set("k", b"v")
+
+
+def test_server_too_slow(server: Server) -> None:
+    """A read that is not answered in time is tried again for a while, then given up; nothing hangs."""
+    bucket = Store(server.url + "?timeout=0.1").open("default")
+    bucket.store.engine._seconds = 0.3  # type: ignore[attr-defined]
+    bucket.get("k")
+    server.cli("CLIENT", "PAUSE", "60000", "ALL")
+    try:
+        with pytest.raises(Unavailable, match="in time"):
+            bucket.get("k")
+    finally:
+        server.cli("CLIENT", "UNPAUSE")
+
+
+@pytest.mark.parametrize("write", ["set", "increment", "flight"])
+def test_write_without_an_answer_is_not_repeated(server: Server, write: str) -> None:
+    """Where the answer was lost, the write may have happened: that is said, and it is not done twice."""
+    server.flush()
+    proxy = Proxy(server.port, {"set": b"SET", "increment": b"INCRBY", "flight": b"MSET"}[write], "swallow")
+    store = Store(proxy.url)
+    bucket = store.open("default")
+    bucket.get("k")
+    with pytest.raises(OutcomeUnknown, match="may have happened"):
+        if write == "set":
+            bucket.set("n", b"1")
+        elif write == "increment":
+            increment(bucket, "n", 1)
+        else:
+            for answer in store.engine.fly([("put_many", b"default", [(b"n", b"1"), (b"m", b"1")])], 1)[0]:
+                raise answer
+    assert server.cli("GET", "default:n") == "1"
+    proxy.close()
+
+
+def test_read_without_an_answer_is_repeated(server: Server) -> None:
+    """A read changes nothing, so it is asked again on another connection."""
+    server.cli("SET", "default:k", "v")
+    proxy = Proxy(server.port, b"GET", "cut", times=3)
+    assert Store(proxy.url).open("default").get("k") == b"v"
+    assert (proxy.left, proxy.connections) == (0, 4)
+    proxy.close()
+
+
+def test_connection_that_ended_while_idle_is_not_used(server: Server) -> None:
+    """A server that was away between two writes is connected to anew, and the second is no write of unknown outcome."""
+    store = Store(server.url)
+    bucket = store.open("default")
+    bucket.set("k", b"1")
+    server.cli("CLIENT", "KILL", "TYPE", "normal")
+    bucket.set("k", b"2")
+    assert bucket.get("k") == b"2"
+
+
+def test_server_that_comes_back_is_waited_for(other: list[Server], tmp_path: object) -> None:
+    """Once it has answered, a server that is away is waited for; a write that was not sent is sent then."""
+    import threading
+
+    other.append(Server(str(tmp_path)))
+    bucket = Store(other[0].url).open("default")
+    bucket.set("k", b"1")
+    other[0].kill()
+    back = threading.Timer(0.3, other[0].restart)
+    back.start()
+    bucket.set("k", b"2")
+    back.join()
+    assert bucket.get("k") == b"2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://h:0", "redis://h:x", "redis://h:70000", "redis://h/x", "redis://h?layout=odd", "redis://h?odd=1"),
+        *("redis://a,b", "redis+cluster://a,b/1", "redis://h?timeout=0", "redis://h?timeout=x", "redis://h?ca=f"),
+    ],
+)
+def test_url_that_is_none(url: str) -> None:
+    """What cannot be meant is a usage error that says what can."""
+    with pytest.raises(InvalidArgument):
+        parse(url, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h", "redis://h"),
+        ("redis://u@h/0", "redis://u@h/0"),
+        ("redis://:p@h:1/0?layout=flat", "redis://:***@h:1/0?layout=flat"),
+        ("rediss://u:p:q@h", "rediss://u:***@h"),
+        ("redis://u:p@q@h", "redis://u:***@h"),
+        ("/a:b@c", "/a:b@c"),
+    ],
+)
+def test_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    """The rest stays, so that one sees which server is meant."""
+    assert without_password(url) == shown
+
+
+def test_address_of_a_cluster() -> None:
+    """Hosts are separated by commas; a port that is not said is the usual one."""
+    address = parse("rediss+cluster://a:1,b,[::1]:2", {})
+    assert (address.seeds, address.is_cluster, address.tls) == ([("a", 1), ("b", 6379), ("::1", 2)], True, {})
+
+
+def make_certificates(folder: str) -> None:
+    """Make an authority and a certificate for localhost, by openssl."""
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    days = ("-days", "2", "-nodes")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", *days)
+    openssl("req", "-newkey", "rsa:2048", "-keyout", "s.key", "-out", "s.csr", "-subj", "/CN=localhost", "-nodes")
+    with open(f"{folder}/names", "w", encoding="utf-8") as file:
+        file.write("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    authority = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
+    openssl("x509", "-req", "-in", "s.csr", *authority, "-out", "s.pem", "-days", "2", "-extfile", "names")
+
+
+def test_tls(other: list[Server], tmp_path: object) -> None:
+    """Over TLS a certificate is checked; one that is not known is refused with what to do, and so is a plain connection."""
+    make_certificates(str(tmp_path))
+    port = free_port()
+    files = [f"--tls-{kind}-file" for kind in ("cert", "key", "ca-cert")]
+    names = [f"{tmp_path}/{name}" for name in ("s.pem", "s.key", "ca.pem")]
+    settings = [word for pair in zip(files, names, strict=True) for word in pair]
+    other.append(Server(str(tmp_path), "--tls-port", str(port), "--tls-auth-clients", "no", *settings))
+    bucket = Store(f"rediss://127.0.0.1:{port}?ca={tmp_path}/ca.pem").open("default")
+    bucket.set("k", b"v")
+    assert bucket.get("k") == b"v"
+    code, message = code_of(f"rediss://127.0.0.1:{port}")
+    assert (code, "?ca=FILE" in message) == (AccessDenied.exit_code, True)
+    assert code_of(f"rediss://127.0.0.1:{other[0].port}?timeout=0.2")[0] == 75  # It waits for a command that is none.
