@@ -100,7 +100,9 @@ def test_password_opens(guarded: Server, where: str, monkeypatch: pytest.MonkeyP
     assert bucket.get("k") == b"v"
 
 
-@pytest.mark.parametrize("words", [("get", "k"), ("config", "show"), ("stat",), ("backup", "f"), ("get", "k", "--json")])
+@pytest.mark.parametrize(
+    "words", [("get", "k"), ("config", "show"), ("stat",), ("backup", "f"), ("get", "k", "--json")]
+)
 def test_password_of_a_url_is_never_shown(kvcli: Run, words: tuple[str, ...]) -> None:
     """Neither an answer nor an error holds the password."""
     done = kvcli(*words, env={"KVCLI_STORE": f"redis://u:hunter2@127.0.0.1:{free_port()}"})

@@ -19,7 +19,7 @@ from kvcli.errors import CasFailed, CrossSlot
 from kvcli.store import Store
 from tests.processes import ROOT
 from tests.redis.cluster import Cluster, wait_until
-from tests.redis.servers import MISSING
+from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 OPERATIONS = 30_000
@@ -76,7 +76,8 @@ def test_master_is_killed_in_the_middle_of_a_batch(mortal: Cluster, going: bool)
     """Every operation is answered, or the batch says why it ended; what is said to be done is there, or died with the master."""
     batch = start(mortal.url, *(["--keep-going"] if going else []), "--chunk", "2000")
     victim = mortal.owner("default:k000000")
-    lost = {at for at in range(OPERATIONS) if mortal_slot(mortal, victim, at)}
+    ranges = slots_of(victim)
+    lost = {at for at in range(OPERATIONS) if any(low <= slot(at) <= high for low, high in ranges)}
     batch.feed(lines(0, OPERATIONS // 2))
     wait_until(lambda: int(victim.cli("DBSIZE")) > 1000)
     victim.kill()
@@ -95,15 +96,14 @@ def test_master_is_killed_in_the_middle_of_a_batch(mortal: Cluster, going: bool)
     assert set(missing) <= lost
 
 
-def mortal_slot(cluster: Cluster, victim: Any, at: int) -> bool:
-    """Tell whether a numbered key is the victim's."""
+def slot(at: int) -> int:
+    """Give the slot of a numbered key."""
     from redis.crc import key_slot
 
-    ranges = cluster.__dict__.setdefault("ranges", slots_of(cluster, victim))
-    return any(low <= key_slot(b"default:k%06d" % at) <= high for low, high in ranges)
+    return key_slot(b"default:k%06d" % at)
 
 
-def slots_of(cluster: Cluster, victim: Any) -> list[tuple[int, int]]:
+def slots_of(victim: Server) -> list[tuple[int, int]]:
     """Give the slots of a master."""
     line = next(line for line in victim.cli("CLUSTER", "NODES").splitlines() if "myself" in line)
     parts = [each.split("-") for each in line.split()[8:]]
@@ -161,7 +161,7 @@ def test_key_on_the_move_is_asked_for_at_the_other_master(cluster: Cluster) -> N
         cluster.flush()
 
 
-def move(cluster: Cluster, key: str, source: Any, target: Any) -> None:
+def move(cluster: Cluster, key: str, source: Server, target: Server) -> None:
     """Move the slot of a key, and the key."""
     slot, name = source.cli("CLUSTER", "KEYSLOT", key), target.cli("CLUSTER", "MYID")
     target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source.cli("CLUSTER", "MYID"))
