@@ -6,6 +6,7 @@ import os
 
 from kvcli.engine import KEY_BYTES_MAX, LOCK_TIMEOUT_SECONDS, connect
 from kvcli.engine import create as create_store
+from kvcli.engine.pages import all_pages
 from kvcli.errors import InvalidBucketName, InvalidKey, NoSuchStore
 from kvcli.location import locate
 
@@ -215,23 +216,11 @@ class Bucket:
 
     def pages(self, span: Span, count: int = PAGE_KEYS) -> Iterator[list[bytes]]:
         """Stream the keys of a span, page by page, none empty; each page is one short transaction of its own."""
-        place: bytes | None = None
-        while True:
-            page, place = self.page(span, place, count)
-            if page:
-                yield page
-            if place is None:
-                return
+        return all_pages(lambda place: self.page(span, place, count))
 
     def item_pages(self, span: Span, count: int = PAGE_KEYS) -> Iterator[list[tuple[bytes, bytes]]]:
         """Stream the pairs of a span, page by page, as pages does."""
-        place: bytes | None = None
-        while True:
-            page, place = self.item_page(span, place, count)
-            if page:
-                yield page
-            if place is None:
-                return
+        return all_pages(lambda place: self.item_page(span, place, count))
 
     def page(self, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
         """Give a page of keys from a place on, and the place of the next one; see Snapshot.page."""

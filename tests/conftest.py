@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import lmdb
 import pytest
@@ -21,17 +22,17 @@ Run = Callable[..., subprocess.CompletedProcess[bytes]]
 # Every engine that passes the contract: LMDB in the format kvcli makes, and in the newer one that others make; a server,
 # where one is installed. What an engine declares that it cannot promise is marked on the tests of that.
 ENGINES = ("lmdb", "lmdb-1.0")
-DECLARED = {"ordered": ("redis", "redis-cluster"), "remembers": ("redis", "redis-cluster"), "transactional": ("redis-cluster",)}
-REMOTE = ("redis", "redis-cluster")
+REMOTE = ("redis", "redis-cluster", "redis-draft")
+DECLARED = {"ordered": REMOTE, "remembers": REMOTE, "transactional": ("redis-cluster",), "committed": ("redis-draft",)}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the contract over every engine, and over drafts, except where it is marked as `committed`."""
     if "store" in metafunc.fixturenames:
-        marked = {mark for mark in ("committed", *DECLARED) if metafunc.definition.get_closest_marker(mark) is not None}
-        engines = [*ENGINES, *([] if "committed" in marked else ["draft"])]
-        for name in [name for name in REMOTE if not any(name in DECLARED.get(mark, ()) for mark in marked)]:
-            engines.append(pytest.param(name, marks=pytest.mark.skipif(bool(MISSING), reason=MISSING)))
+        marked = {mark for mark in DECLARED if metafunc.definition.get_closest_marker(mark) is not None}
+        engines: list[Any] = [*ENGINES, *([] if "committed" in marked else ["draft"])]
+        remote = [name for name in REMOTE if not any(name in DECLARED.get(mark, ()) for mark in marked)]
+        engines += [pytest.param(name, marks=pytest.mark.skipif(bool(MISSING), reason=MISSING)) for name in remote]
         metafunc.parametrize("store", engines, indirect=True)
 
 
@@ -70,7 +71,7 @@ def path(request: pytest.FixtureRequest, tmp_path: os.PathLike[str]) -> str:
     called = getattr(request.node, "callspec", None)
     engine = None if called is None else called.params.get("store")
     if engine in REMOTE:
-        servers: Server | Cluster = request.getfixturevalue("server" if engine == "redis" else "cluster")
+        servers: Server | Cluster = request.getfixturevalue("cluster" if engine == "redis-cluster" else "server")
         servers.flush()
         return servers.url
     return os.path.join(tmp_path, "store")
@@ -82,7 +83,7 @@ def store(request: pytest.FixtureRequest, path: str) -> Iterator[Store]:
     if request.param == "lmdb-1.0":
         make_foreign(path, lib_version=1)
     with Store(path, adopt=True) as opened:
-        yield Store.over(Draft(opened.engine), path) if request.param == "draft" else opened
+        yield Store.over(Draft(opened.engine), path) if request.param.endswith("draft") else opened
 
 
 @pytest.fixture

@@ -69,5 +69,27 @@ class Changes:
                 update.delete(bucket, key)
 
 
+def page_over(
+    below: Snapshot, bucket: bytes, span: Span, place: bytes | None, count: int, changes: Changes
+) -> tuple[list[bytes], bytes | None]:
+    """Give a page of keys that come in no order, as changes make them: first those that are there, then those that are new.
+
+    A place starts with - while those below are given, with + and the last key behind them.
+    """
+    changed, after = changes.values.get(bucket, {}), b""
+    keys: list[bytes] = []
+    if place is None or place.startswith(b"-"):
+        keys, place = below.page(bucket, span, place and place[1:], count)
+        keys = [key for key in keys if changed.get(key, b"") is not None]
+        if place is not None:
+            return keys, b"-" + place
+    else:
+        after = place[1:]
+    made = [key for key in changes.within(bucket, span) if key > after and changed[key] is not None]
+    new = [key for key, value in zip(made, below.look(bucket, made, None), strict=True) if value is None]
+    fit = new[: count - len(keys)]
+    return [*keys, *fit], b"+" + (fit[-1] if fit else after) if len(fit) < len(new) else None
+
+
 def _passed(_: bytes) -> None:
     """Check nothing: these keys were checked when they were written to the draft."""

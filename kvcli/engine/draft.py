@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import groupby, islice
 
 from kvcli.engine import Engine
-from kvcli.engine.changes import Changes
+from kvcli.engine.changes import Changes, page_over
 from kvcli.engine.transaction import NO_IDENTITY, PAGE_BYTES_MAX, PRIVATE, Span
 from kvcli.engine.update import Update, check_value
 from kvcli.errors import Conflict, InvalidArgument
@@ -42,6 +42,7 @@ class Draft(Engine):
         self._seen: Seen = {}
         self.is_committed = False  # Though the commit was interrupted.
         self.key_bytes_max = base.key_bytes_max
+        self.ordered, self.remembers = base.ordered, base.remembers
 
     @property
     def size(self) -> int:
@@ -66,7 +67,7 @@ class Draft(Engine):
         answer, fresh, seen = self._base.read(plan)
         self._changes.take(fresh)
         for name, revision in seen.items():
-            self._seen[name] = min(revision, self._seen.get(name, revision))
+            note_first(self._seen, name, revision, remembers=self.remembers)
         return answer
 
     def commit(self, lock_timeout: float) -> int:
@@ -105,13 +106,14 @@ class Draft(Engine):
 class Layer(Update):
     """A snapshot with changes laid over it; the snapshot may be a layer itself."""
 
-    __slots__ = ("_below", "_changes", "_seen")
+    __slots__ = ("_below", "_changes", "_seen", "ordered", "remembers")
 
     def __init__(self, below: Snapshot, changes: Changes, seen: Seen) -> None:
         """Need no transaction but that of the snapshot."""
         self._below = below
         self._changes = changes
         self._seen = seen
+        self.ordered, self.remembers = below.ordered, below.remembers
 
     @property
     def revision(self) -> int:
@@ -122,6 +124,10 @@ class Layer(Update):
     def seen(self) -> int:
         """See Snapshot.seen."""
         return self._below.seen
+
+    def sight(self, bucket: bytes, key: bytes) -> int:
+        """See Snapshot.sight."""
+        return self._below.sight(bucket, key)
 
     def identity(self) -> bytes:
         """See Snapshot.identity."""
@@ -152,10 +158,17 @@ class Layer(Update):
         """See Snapshot.has."""
         return self.get(bucket, key) is not None
 
+    def page(self, bucket: bytes, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
+        """See Snapshot.page."""
+        if self.ordered:
+            return super().page(bucket, span, place, count)
+        return page_over(self._below, bucket, span, place, count, self._changes)
+
     def keys(self, bucket: bytes, span: Span, count: int) -> list[bytes]:
         """See Snapshot.keys."""
         changed = self._changes.values.get(bucket)
-        if not changed:
+        if not changed or not self.ordered:
+            # In no order, what is changed is not put in between: whoever lists there asks for pages.
             return self._below.keys(bucket, span, count)
         both = merge(self._keys_below(bucket, span, count), self._changes.within(bucket, span), reverse=span.reverse)
         return list(islice((key for key, _ in groupby(both) if changed.get(key, b"") is not None), count))
@@ -234,7 +247,11 @@ class Layer(Update):
     def note_seen(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> None:
         """Remember that the commit depends on what `key` was at a revision."""
         name = (bucket, key, identity)
-        self._seen[name] = min(revision, self._seen.get(name, revision))
+        if not self.remembers:
+            revision = self._seen.get(name) or self.sight(
+                bucket, key
+            )  # All there is to compare with, and asked for once.
+        note_first(self._seen, name, revision, remembers=self.remembers)
 
     def _keys_below(self, bucket: bytes, span: Span, count: int) -> Iterator[bytes]:
         while page := self._below.keys(bucket, span, count):
@@ -259,8 +276,12 @@ class Layer(Update):
         return values
 
     def _look(self, bucket: bytes, keys: list[bytes], room: int | None) -> list[bytes | None]:
-        below = self._below
-        return below.look(bucket, keys, room) if isinstance(below, Layer) else below.get_many(bucket, keys, room)
+        return self._below.look(bucket, keys, room)
+
+
+def note_first(seen: Seen, name: tuple[bytes, bytes, bytes], revision: int, *, remembers: bool) -> None:
+    """Note what was seen first: the lower revision; or, where there is none and a digest stands for it, the earlier note."""
+    seen[name] = min(revision, seen.get(name, revision)) if remembers else seen.get(name, revision)
 
 
 def _check_value(bucket: bytes, value: bytes) -> None:

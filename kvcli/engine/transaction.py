@@ -7,6 +7,7 @@ from itertools import islice
 
 import lmdb
 
+from kvcli.engine.pages import Pages
 from kvcli.errors import DamagedStore, NoSuchBucket, UnsupportedBucket
 
 TYPE_CHECKING = False
@@ -70,12 +71,10 @@ class Span:
         return cursor.last()
 
 
-class Snapshot:
+class Snapshot(Pages):
     """One consistent view of a store. It lives as long as its transaction and hands out copies, never views."""
 
     __slots__ = ("_environment", "_handles", "_txn", "opened")
-    ordered = True  # See Engine.
-    remembers = True  # The same.
 
     def __init__(
         self,
@@ -186,25 +185,6 @@ class Snapshot:
             self._ordered(span, [page[-1][0]])
         return page
 
-    def page(self, bucket: bytes, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
-        """Give at most `count` keys of the span from a place on, and the place of the next page, None at the end.
-
-        The first page has the place None. Another engine than LMDB may give pages that are empty, and not the last.
-        """
-        keys = self.keys(bucket, span if place is None else span.after(place), count + 1)
-        return keys[:count], keys[count - 1] if len(keys) > count else None
-
-    def item_page(
-        self, bucket: bytes, span: Span, place: bytes | None, count: int
-    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-        """Give pairs as page gives keys; at most a megabyte of them, and one pair."""
-        span = span if place is None else span.after(place)
-        items = self.items(bucket, span, count + 1)
-        if len(items) > count:
-            return items[:count], items[count - 1][0]
-        more = items and self.keys(bucket, span.after(items[-1][0]), 1)
-        return items, items[-1][0] if more else None
-
     def _ordered(self, span: Span, page: list[bytes]) -> list[bytes]:
         # The next page starts after the last key of this one: where a damaged tree leads back, there would be no end.
         if page and not span.reaches(page[-1]):
@@ -217,9 +197,6 @@ class Snapshot:
         """Give the number of keys of a bucket, without walking it (the main database apart)."""
         entries = self._txn.stat(self._database(bucket))["entries"]
         return entries if bucket != MAIN else entries - len(self._environment.names(self._txn))
-
-    def total(self) -> int | None:
-        """Give the number of all keys, where the engine knows it and not those of its buckets."""
 
     def buckets(self) -> list[bytes]:
         """Give the names of all buckets in byte order; first the main database where it holds keys of its own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 
@@ -28,7 +27,7 @@ from tests.redis.proxy import Proxy
 from tests.redis.servers import MISSING, Server, free_port
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
-SECRET = "s3cret/@:"  # noqa: S105 - made up
+SECRET = "s3cret/@:"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def other(tmp_path: os.PathLike[str]) -> Iterator[list[Server]]:
+def other() -> Iterator[list[Server]]:
     """A list for servers that are to be stopped."""
     servers: list[Server] = []
     yield servers
@@ -162,14 +161,13 @@ def test_write_without_an_answer_is_not_repeated(server: Server, write: str) -> 
     store = Store(proxy.url)
     bucket = store.open("default")
     bucket.get("k")
+
+    def fly() -> None:
+        raise store.engine.fly([("put_many", b"default", [(b"n", b"1"), (b"m", b"1")])], 1)[0][0]
+
+    act = {"set": lambda: bucket.set("n", b"1"), "increment": lambda: increment(bucket, "n", 1), "flight": fly}[write]
     with pytest.raises(OutcomeUnknown, match="may have happened"):
-        if write == "set":
-            bucket.set("n", b"1")
-        elif write == "increment":
-            increment(bucket, "n", 1)
-        else:
-            for answer in store.engine.fly([("put_many", b"default", [(b"n", b"1"), (b"m", b"1")])], 1)[0]:
-                raise answer
+        act()
     assert server.cli("GET", "default:n") == "1"
     proxy.close()
 

@@ -44,7 +44,7 @@ def lines(first: int, count: int) -> bytes:
 def start(url: str, *words: str) -> Batch:
     """Start a batch that reads from a pipe; its answers go to a file, where nobody has to take them meanwhile."""
     command = [sys.executable, "-m", "kvcli", "batch", "-s", url, *words]
-    told = tempfile.TemporaryFile()
+    told = tempfile.TemporaryFile()  # noqa: SIM115 - Batch.end closes it
     batch = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=told, stderr=subprocess.PIPE)
     return Batch(batch, told)
 

@@ -29,14 +29,14 @@ def filled(request: pytest.FixtureRequest) -> Bucket:
 
 def walk(bucket: Bucket, span: Span, count: int) -> list[list[bytes]]:
     """Give all pages, each by another opening of the store, as another process would ask for it."""
-    pages, place = [], None
-    while True:
+    pages: list[list[bytes]] = []
+    cursor: str | None = None
+    while not pages or cursor is not None:
         with Store(bucket.store.path, read_only=True) as store:
-            page, place = store.open("default").page(span, None if place is None else cursors.unpack(place), count)
+            page, place = store.open("default").page(span, None if cursor is None else cursors.unpack(cursor), count)
         pages.append(page)
-        if place is None:
-            return pages
-        place = cursors.pack(place)  # type: ignore[assignment]
+        cursor = None if place is None else cursors.pack(place)
+    return pages
 
 
 @pytest.mark.parametrize("count", [7, 100, 1000, 10_000])

@@ -19,9 +19,7 @@ class Guard:
 
     identity, revision = IDENTITY, 0
 
-    def __init__(
-        self, remote: Remote, node: Node, link: Link, bucket: bytes, name: bytes, value: bytes | None
-    ) -> None:
+    def __init__(self, remote: Remote, node: Node, link: Link, bucket: bytes, name: bytes, value: bytes | None) -> None:
         """Take over a link that watches."""
         self._bucket = bucket
         self._remote = remote
@@ -34,7 +32,9 @@ class Guard:
     def swap(self, value: bytes) -> bool:
         """Write, if nobody wrote the key since; false: somebody did, or the watch ended, and nothing was written."""
         self._remote.refuse_reading_only()
-        if not self._remote.transactional:  # The declaration of the bucket could not be watched: it is on another server.
+        if (
+            not self._remote.transactional
+        ):  # The declaration of the bucket could not be watched: it is on another server.
             self._remote.read(lambda snapshot: snapshot.check(self._bucket))
         link, self._link = self._link, None
         if link is None or not link.is_fresh():

@@ -107,14 +107,6 @@ class Reading(Snapshot):
         self.check(bucket)
         return scan_page(self._servers, self._names.head(bucket), span, place, count, self._seconds)
 
-    def item_page(
-        self, bucket: bytes, span: Span, place: bytes | None, count: int
-    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-        """See Snapshot.item_page. Keys that are gone meanwhile are left out."""
-        keys, place = self.page(bucket, span, place, min(count, 1000))
-        values = self.get_many(bucket, keys)
-        return [(key, value) for key, value in zip(keys, values, strict=True) if value is not None], place
-
     def count(self, bucket: bytes) -> int:
         """See Snapshot.count; all names are gone through."""
         self.check(bucket)
