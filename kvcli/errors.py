@@ -159,12 +159,6 @@ class InvalidToken(InvalidArgument):
     code = "invalid-token"
 
 
-class CrossSlot(InvalidArgument):
-    """Keys that are to change together live in several slots of a cluster, which cannot do that."""
-
-    code = "cross-slot"
-
-
 class NoSuchKey(Other):
     """A key that the command said must exist does not."""
 
@@ -214,13 +208,6 @@ class IntegerOverflow(Other):
     exit_code = 5
 
 
-class WrongKind(Other):
-    """The key holds what no command of kvcli's reads or writes: a server's hash, list or set. It was left alone."""
-
-    code = "wrong-kind"
-    exit_code = 5
-
-
 class MalformedData(Other):
     """Input data (never an option) that cannot be read."""
 
@@ -254,23 +241,11 @@ class StoreReplaced(InputOutput):
     code = "store-replaced"
 
 
-class OutcomeUnknown(InputOutput):
-    """A server was asked to write, and went away without an answer: it may have happened. kvcli does not repeat it."""
-
-    code = "outcome-unknown"
-
-
 class Busy(Other):
     """Another process held the writer lock for longer than the caller would wait. Nothing was written."""
 
     code = "busy"
     exit_code = 75
-
-
-class Unavailable(Busy):
-    """A server cannot be reached, or cannot serve just now. What was asked for did not happen."""
-
-    code = "unavailable"
 
 
 class HandleConsumed(Other):

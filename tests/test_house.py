@@ -16,6 +16,7 @@ ROOT = os.path.dirname(kvcli.__file__)
 # Lower first. A module imports its own room and those before it; a name stands for everything that starts with it.
 ROOMS = (
     "kvcli.errors",
+    "kvcli.remote_errors",
     "kvcli.cursor",
     "kvcli.token",
     "kvcli.units",
@@ -48,6 +49,7 @@ COLD = (
     *("kvcli.cli.encoding", "kvcli.cli.screen", "kvcli.engine.creation", "kvcli.token", "kvcli.wit"),
     "kvcli.cli.guide",
     *("kvcli.async_cache", "kvcli.cli.caching", "kvcli.commands.child", "kvcli.commands.tap", "kvcli.engine.lives"),
+    "kvcli.engine.redis",  # Entered by URLs alone.
     "kvcli.repl.",
     "kvcli.shell.",
     *("kvcli.commands.edit", "kvcli.commands.watch"),
@@ -178,6 +180,12 @@ def test_only_the_command_line_prints_and_exits(module: str) -> None:
 def test_only_the_engine_knows_lmdb(module: str) -> None:
     """A foreign library's names stop at the engine's border."""
     assert "lmdb" not in {name.partition(".")[0] for name in imports(modules()[module])}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("kvcli.engine.redis")])
+def test_only_its_room_knows_the_client_of_servers(module: str) -> None:
+    """The same holds for the client of Redis, which is imported for its URLs alone."""
+    assert not {"redis", "hiredis"} & {name.partition(".")[0] for name in imports(modules()[module])}
 
 
 def test_exports_are_what_is_said() -> None:

@@ -99,6 +99,11 @@ class Emptiness(Snapshot):
         """See Update.delete."""
         return self.has(bucket, key)
 
+    def delete_many(self, bucket: bytes, keys: list[bytes]) -> int:
+        """See Update.delete_many."""
+        self.check(bucket)
+        return 0
+
     def unchanged(self, bucket: bytes, key: bytes, identity: bytes, revision: int) -> bool:
         """Lose: whoever saw another store saw no key of this one."""
         return False

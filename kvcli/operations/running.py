@@ -23,7 +23,6 @@ from kvcli.errors import (
     MalformedData,
     NoSuchBucket,
     NotAnInteger,
-    WrongKind,
 )
 from kvcli.operations import (
     Cas,
@@ -41,6 +40,7 @@ from kvcli.operations import (
     Sets,
 )
 from kvcli.operations.answers import ANSWER_BYTES_MAX, ROOM_BYTES, Answers, Fields, found, text
+from kvcli.remote_errors import WrongKind
 from kvcli.store import Bucket, bucket_name, new_bucket_name
 
 if TYPE_CHECKING:

@@ -60,7 +60,8 @@ def test_pages_show_what_is_planned(store: Store, count: int) -> None:
     _, bucket = planned(store)
     set_many(bucket, [(key, b"1") for key in "bcdz"])
     bucket.delete("e")
-    seen, place = [], None
+    seen: list[list[bytes]] = []
+    place: bytes | None = None
     while not seen or place is not None:
         page, place = bucket.page(Span(), place, count)
         seen.append(page)

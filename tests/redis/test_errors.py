@@ -15,11 +15,10 @@ from kvcli.errors import (
     InvalidArgument,
     KvError,
     NoSuchStore,
-    OutcomeUnknown,
     ReadOnly,
-    Unavailable,
 )
 from kvcli.location import without_password
+from kvcli.remote_errors import OutcomeUnknown, Unavailable
 from kvcli.store import Store
 from tests.conftest import Run
 from tests.redis.cluster import Cluster

@@ -15,7 +15,8 @@ import pytest
 
 from kvcli.atomics import Cas, swap
 from kvcli.engine.draft import Draft
-from kvcli.errors import CasFailed, CrossSlot
+from kvcli.errors import CasFailed
+from kvcli.remote_errors import CrossSlot
 from kvcli.store import Store
 from tests.processes import ROOT
 from tests.redis.cluster import Cluster, wait_until

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kvcli.atomics import increment
-from kvcli.errors import InvalidArgument, InvalidBucketName, NoSuchBucket, NotAnInteger, WrongKind
+from kvcli.errors import InvalidArgument, InvalidBucketName, NoSuchBucket, NotAnInteger
+from kvcli.remote_errors import WrongKind
 from kvcli.store import Bucket, Store
 from tests.redis.servers import MISSING, Server
 

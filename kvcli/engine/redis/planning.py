@@ -133,7 +133,7 @@ class Planning(Reading, Update):
 
     # How it ends
 
-    def commit(self) -> None:
+    def write(self) -> None:
         """Write what was planned. Raises Outrun, Refused, Lost."""
         if not self._changes:
             return

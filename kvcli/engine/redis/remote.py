@@ -65,7 +65,7 @@ class Remote(Engine):
             planning = Planning(self, trip, lock_timeout)
             answer = work(planning)
             try:
-                planning.commit()
+                planning.write()
             except Outrun:
                 return False, None
             return True, answer

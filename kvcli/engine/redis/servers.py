@@ -15,7 +15,8 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from kvcli.engine.redis.link import Link
 from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, lost, refused
-from kvcli.errors import CrossSlot, InvalidArgument, KvError, Other, Unavailable
+from kvcli.errors import InvalidArgument, KvError, Other
+from kvcli.remote_errors import CrossSlot, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

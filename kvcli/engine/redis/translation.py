@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import ssl
 
-from kvcli.errors import (
-    AccessDenied,
-    Full,
-    InputOutput,
-    KvError,
-    NoSuchStore,
-    OutcomeUnknown,
-    ReadOnly,
-    Unavailable,
-    WrongKind,
-)
+from kvcli.errors import AccessDenied, Full, InputOutput, KvError, NoSuchStore, ReadOnly
+from kvcli.remote_errors import OutcomeUnknown, Unavailable, WrongKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
