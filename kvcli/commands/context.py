@@ -124,14 +124,18 @@ class Context:
         """Give the files of the store, not opened. Raises NoSuchStore, also for the default store that nobody made yet."""
         from kvcli.engine.files import find
 
-        if is_remote(self.location.path):
-            raise InvalidArgument(
-                "that works on files, and this store is on a server: kvcli export writes its data; redis-cli --rdb, its files"
-            )
+        self.refuse_server()
         files = find(self.location.path)
         if files is None:
             raise self._no_store()
         return files
+
+    def refuse_server(self) -> None:
+        """Raise InvalidArgument for a store on a server, which is not ours to look into as files."""
+        if is_remote(self.location.path):
+            raise InvalidArgument(
+                "that works on files, and this store is on a server: kvcli export writes its data; redis-cli --rdb, its files"
+            )
 
     def plan(self, draft: Draft) -> None:
         """Let commands work on a draft of the store, which is somebody else's."""

@@ -31,6 +31,7 @@ def run(context: Context, file: str, *, yes: bool = False) -> Record:
     Not by putting the file into place: others may have the store open. They see what was before, or all of this.
     Raises NoSuchFile, DamagedStore, Declined.
     """
+    context.refuse_server()
     files = find(file)
     if files is None:
         raise NoSuchFile(f"no backup at {file}")

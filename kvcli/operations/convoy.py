@@ -15,7 +15,7 @@ from kvcli.errors import KvError
 from kvcli.operations import Get, Set
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from kvcli.engine import Step
 
@@ -25,19 +25,21 @@ CODE = ("utf-8", "surrogateescape")
 class Convoy:
     """Some gets and sets that go together; `are_gets` tells which is which."""
 
-    __slots__ = ("are_gets", "keys", "pairs")
+    __slots__ = ("are_gets", "end", "keys", "pairs", "start")
 
-    def __init__(self) -> None:
-        """Hold none."""
+    def __init__(self, operations: Sequence[Any], start: int, end: int, gets: int, key_bytes_max: int) -> None:
+        """Take what may go from `start` on, at most so many gets; `end` is then the place of the first that may not."""
+        self.start = start
         self.are_gets: list[bool] = []
         self.pairs: list[tuple[bytes, bytes]] = []
         self.keys: list[bytes] = []
+        self._fill(islice(operations, start, end), gets, key_bytes_max)
+        self.end = start + len(self.are_gets)
 
-    def fill(self, operations: Sequence[Any], start: int, end: int, gets: int, key_bytes_max: int) -> int:
-        """Take what may go from `start` on, at most so many gets, and give the place of the first that may not."""
+    def _fill(self, operations: Iterator[Any], gets: int, key_bytes_max: int) -> None:
         are_gets, keys, pairs = self.are_gets, self.keys, self.pairs
         read: set[bytes] = set()
-        for operation in islice(operations, start, end):
+        for operation in operations:
             kind = type(operation)
             if (kind is not Get and kind is not Set) or operation.bucket is not None or operation.id is not UNSET:
                 break
@@ -54,7 +56,6 @@ class Convoy:
             else:
                 pairs.append((key, operation.value.encode(*CODE)))
             are_gets.append(kind is Get)
-        return start + len(are_gets)
 
     def steps(self, bucket: bytes) -> list[Step]:
         """Give what the engine is to do."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     AnyOne = Operation | Malformed | Sets
 
 OPERATIONS_MAX, CONVOY_MAX = 5000, 20_000  # In one flight, and in a convoy.
-GETS_MIN, GETS_MAX = 16, 5000  # In one flight, as large as values have been so far; all are in memory at once.
+GETS_MIN, GETS_MAX = 16, 10_000  # In one flight, as large as values have been so far; all are in memory at once.
 VERBS: dict[type, str] = {
     Get: "get_many",
     GetMany: "get_many",
@@ -48,6 +48,7 @@ class Flying:
         self._program = program
         self._keep_going = keep_going
         self._buckets: dict[str | None, Bucket | None] = {}
+        self._ready: Convoy | None = None  # What goes next.
         self.gets = gets or GETS_MIN * 16
 
     def run(self, operations: Sequence[AnyOne], first: int, meanwhile: Callable[[], object] | None) -> Answers:
@@ -79,12 +80,20 @@ class Flying:
         """Send a convoy, if one starts here, and give the place of the next operation."""
         if type(operations[at]) not in {Get, Set} or (home := self._bucket(operations[at])) is None:
             return at
-        convoy = Convoy()
         store, before = self._store, answers.weight
-        end = convoy.fill(operations, at, at + CONVOY_MAX, self.gets, store.key_bytes_max)
+        convoy, self._ready = self._ready, None
+        if convoy is None or convoy.start != at:
+            convoy = self._filled(operations, at)
+        end = convoy.end
         if end == at:
             return at
-        landed = store.engine.fly(convoy.steps(home.name), store.lock_timeout, meanwhile)
+
+        def get_ready() -> None:
+            if meanwhile is not None:
+                meanwhile()
+            self._ready = self._filled(operations, end)  # While the server works on this one.
+
+        landed = store.engine.fly(convoy.steps(home.name), store.lock_timeout, get_ready)
         if convoy.is_whole(landed):
             answers.add_plain(convoy.are_gets, convoy.items(landed))
         else:
@@ -92,6 +101,9 @@ class Flying:
                 answer(answers, operation, [item])
         self._learn(len(convoy.keys), answers.weight - before)
         return end
+
+    def _filled(self, operations: Sequence[Any], at: int) -> Convoy:
+        return Convoy(operations, at, at + CONVOY_MAX, self.gets, self._store.key_bytes_max)
 
     def _learn(self, gets: int, weight: int) -> None:
         if gets:

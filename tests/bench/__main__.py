@@ -13,6 +13,7 @@ BENCHES = (
     "puts",
     "repl",
     "run",
+    "server",
     "shell",
     "writers",
 )  # Each loads what it needs, and no other.
