@@ -29,6 +29,11 @@ VARIABLES = (
         "KVCLI_STORE", "The store, unless --store says it. It wins over --profile and the config file.", "--store"
     ),
     Surrounding("KVCLI_BUCKET", "The bucket, unless --bucket says it; else it is `default`.", "--bucket"),
+    Surrounding("KVCLI_REDIS_PASSWORD", "The password of a store on a server, unless its URL holds one.", "--store"),
+    Surrounding(
+        "KVCLI_REDIS_PASSWORD_FILE", "A file whose first line is that password. (KVCLI_REDIS_PASSWORD wins.)", "--store"
+    ),
+    Surrounding("KVCLI_REDIS_USERNAME", "The user of a store on a server, unless its URL names one.", "--store"),
     Surrounding("KVCLI_CACHE_MAX_SIZE", "The cap of the cache, as 64M or 1G, unless --max-size says it.", "cache"),
     Surrounding("KVCLI_CACHE_SCOPE", "The scope of `cache run`, unless --scope says it.", "cache run"),
     Surrounding("KVCLI_CACHE_TTL", "The time to live of `cache run`, unless --ttl says it.", "cache run"),

@@ -174,6 +174,10 @@ place, and after `compact`. What is no token at all is a usage error.
 Now and then a token loses though nobody wrote its key: keys share 4096 counters, and another key of the same counter was
 written, or very many keys at once. So a program that swaps takes the fresh token and tries again, as `cas --update` does by
 itself.
+
+Of a store on a server (redis://HOST) a token knows the value alone: nobody notes there that a key was written. It loses to
+another value, and wins where the same one was put back, like --expect. The handles of the library, and `cas --update`, miss
+nothing there either: they watch the key.
 """
 ENVIRONMENT = f"""\
 An option wins over the variable of the same purpose, and that over the config file. One of KVCLI_* and XDG_* that is

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import pytest
 
@@ -27,7 +28,7 @@ def kv(kvcli: Run, server: Server) -> Run:
     return run
 
 
-def lines(*operations: dict[str, object]) -> bytes:
+def lines(*operations: Mapping[str, object]) -> bytes:
     """Write the lines of a batch."""
     return b"".join(json.dumps(each).encode() + b"\n" for each in operations)
 
@@ -79,7 +80,8 @@ def test_buckets(kv: Run) -> None:
 def test_list_goes_on_by_its_cursor(kv: Run) -> None:
     """Pages of a list follow each other by their cursors, each at most as long as asked."""
     kv("batch", input=lines(*({"op": "set", "key": f"k{at}", "value": ""} for at in range(25))))
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor = ""
     while not seen or cursor:
         words = ["--cursor", cursor] if cursor else []
         *keys, last = [json.loads(line) for line in kv("list", "--limit", "10", "--json", *words).stdout.splitlines()]
