@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from kvcli.cli.reading import Reading
-from kvcli.location import history_file
+from kvcli.location import history_file, without_password
 from kvcli.repl.line import lines, quoted
 from kvcli.repl.tree import tree
 
@@ -86,7 +86,7 @@ def without_values(line: Line) -> str:
     for word, role in zip(line.words, reading.roles, strict=True):
         named = role.argument or role.option
         if role.kind != "wrong" and (named is None or (reading.syntax.name, named.name) not in VALUES):
-            words.append(quoted(word.text))
+            words.append(quoted(without_password(word.text)))
     # A value that was not quoted ends in the tail.
     holds_values = any(command == reading.syntax.name for command, _ in VALUES)
     tail = line.text[line.tail_at : line.end] if line.tail_at is not None and not holds_values else ""

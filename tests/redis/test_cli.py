@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ import pytest
 from tests.conftest import Run
 from tests.processes import ROOT
 from tests.redis.servers import MISSING, Server
+from tests.wasm.commands import COMMANDS as COMPONENTS
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
@@ -185,3 +188,23 @@ def test_url_without_a_client_says_what_to_install(server: Server) -> None:
     words = [sys.executable, "-c", program, "get", "k", "-s", server.url]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, env={**os.environ})
     assert (done.returncode, b"pip install 'kvcli[redis]'" in done.stderr) == (66, True), done.stderr
+
+
+def test_interrupt_ends_a_wait_at_once() -> None:
+    """Ctrl-C while a server does not answer ends the command with 130."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        words = [sys.executable, "-m", "kvcli", "get", "k", "-s", f"redis://127.0.0.1:{silent.getsockname()[1]}"]
+        waiting = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with silent.accept()[0] as client:
+            assert client.recv(100)
+            waiting.send_signal(signal.SIGINT)
+            assert (waiting.communicate(timeout=30)[0], waiting.returncode) == (b"", 130)
+
+
+def test_component_runs_on_a_server(kv: Run, tmp_path: object) -> None:
+    """A component counts in a bucket of a server as it does in a folder."""
+    pytest.importorskip("wasmtime")
+    with open(f"{tmp_path}/count.wasm", "w", encoding="utf-8") as file:
+        file.write(COMPONENTS["count"])
+    assert kv("run", f"{tmp_path}/count.wasm").returncode == 0
+    assert kv("get", "n").stdout == b"50"
