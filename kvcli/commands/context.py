@@ -73,7 +73,11 @@ class Context:
     def said(self) -> list[str]:
         """Give the options that choose this store and how it is used, for another process."""
         profile = self._chosen[1]
-        words = ["--store", self.location.absolute().path, "--lock-timeout", str(self.lock_timeout)]
+        place = self.location.absolute().path
+        words = ["--store", place, "--lock-timeout", str(self.lock_timeout)]
+        if is_remote(place):  # Others see the words of a process; its variables they do not.
+            os.environ["KVCLI_STORE"] = place
+            del words[:2]
         return words if profile is None else [*words, "--profile", profile]
 
     @property

@@ -140,6 +140,10 @@ def open_shelf(
     tell: Callable[[str], object] | None = None,
 ) -> Shelf:
     """Give what the cache of a store is kept on; see Shelf. Raises InvalidArgument for a scheme that no engine speaks."""
+    if is_remote(identifier):
+        from kvcli.engine.redis import open_remote_shelf
+
+        return open_remote_shelf(identifier, read_only=read_only, cap=cap, lock_timeout=lock_timeout, clock=clock)
     import os.path
 
     from kvcli.engine.shelf import Shelf
@@ -156,8 +160,6 @@ def is_remote(identifier: str) -> bool:
 
 def _path(identifier: str) -> str:
     scheme, colon, _ = identifier.partition("://")
-    if is_remote(identifier):
-        raise InvalidArgument("a store on a server has no cache in this version: name a folder, or leave the cache out")
     if colon and "/" not in scheme:
         raise InvalidArgument(f"no engine speaks {scheme}:// in this version; name a folder, or redis://HOST:PORT")
     return identifier

@@ -172,9 +172,7 @@ def test_repl_script(kv: Run) -> None:
     assert done.stdout.endswith(b"2\n") or done.stdout.endswith(b"2")
 
 
-@pytest.mark.parametrize(
-    "words", [("backup", "f"), ("check",), ("compact",), ("cache", "get", "k"), ("list", "--reverse"), ("restore", "f")]
-)
+@pytest.mark.parametrize("words", [("backup", "f"), ("check",), ("compact",), ("list", "--reverse"), ("restore", "f")])
 def test_what_does_not_work_on_a_server_says_so(kv: Run, words: tuple[str, ...], tmp_path: object) -> None:
     """It is a usage error of one line."""
     done = kv(*[f"{tmp_path}/f" if word == "f" else word for word in words])

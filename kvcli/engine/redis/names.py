@@ -11,6 +11,8 @@ from kvcli.errors import InvalidBucketName
 LAYOUTS = ("bucket", "flat")
 SEPARATOR = b":"
 REGISTRY = PRIVATE + b":buckets"  # A set: the buckets that were declared.
+CACHE, CLAIM, COUNTS = PRIVATE + b":cache:", PRIVATE + b":claim:", PRIVATE + b":cache-counts"
+OWN = PRIVATE + SEPARATOR  # What the names of all these start with.
 SPECIAL = re.compile(rb"[*?\[\]\\^]")
 
 

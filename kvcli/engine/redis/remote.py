@@ -48,12 +48,12 @@ class Remote(Engine):
         self.names = Names(address.layout)
         self.read_only = read_only
         self.transactional = not address.is_cluster
-        self._seconds = LOCK_TIMEOUT_SECONDS
+        self.patience = LOCK_TIMEOUT_SECONDS  # For reads, and for what has no time-out of its own.
         self._found: set[bytes] = set()  # Buckets that nobody declared, and that hold keys.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
         """Let `work` ask. Not one snapshot: each question is answered as things are then."""
-        return work(Reading(self, self._seconds))
+        return work(Reading(self, self.patience))
 
     def write(
         self, work: Callable[[Update], Answer], lock_timeout: float, meanwhile: Callable[[], object] | None = None
@@ -106,7 +106,7 @@ class Remote(Engine):
 
     def guard(self, bucket: bytes, key: bytes) -> Guard:
         """See Engine.guard: a watch on a link of its own."""
-        Reading(self, self._seconds).check(bucket)
+        Reading(self, self.patience).check(bucket)
         name = self.names.head(bucket) + key
         # To drop a bucket and make it again is to write its keys, also those that are not there.
         watched = [name, REGISTRY] if bucket != DEFAULT_BUCKET and self.transactional else [name]
@@ -121,13 +121,13 @@ class Remote(Engine):
                     raise failure(answer, self.servers.address.shown)
             return Guard(self, node, link, bucket, name, answers[1])
 
-        return self.servers.attempt(act, self._seconds)
+        return self.servers.attempt(act, self.patience)
 
     def stat(self) -> dict[str, str | int]:
         """See Engine.stat."""
         abouts = [
-            self.servers.attempt(lambda trip, node=node: trip.at(node).call("INFO"), self._seconds)  # type: ignore[misc]
-            for node in self.servers.masters(self._seconds)
+            self.servers.attempt(lambda trip, node=node: trip.at(node).call("INFO"), self.patience)  # type: ignore[misc]
+            for node in self.servers.masters(self.patience)
         ]
         told = [dict(line.split(b":", 1) for line in about.split(b"\r\n") if b":" in line) for about in abouts]
         return {
@@ -148,12 +148,12 @@ class Remote(Engine):
     def drop(self, reading: Reading, bucket: bytes) -> None:
         """Remove a bucket: its declaration, and all its keys."""
         self.refuse_reading_only()
-        self.servers.attempt(lambda trip: trip.to(REGISTRY).call("SREM", REGISTRY, bucket, writes=True), self._seconds)
+        self.servers.attempt(lambda trip: trip.to(REGISTRY).call("SREM", REGISTRY, bucket, writes=True), self.patience)
         self._found.discard(bucket)
         head = self.names.head(bucket)
-        for page in all_names(self.servers, head, self._seconds):
+        for page in all_names(self.servers, head, self.patience):
             keys = [name[len(head) :] for name in page]
-            for answer in self.fly([("delete_many", bucket, keys)], self._seconds)[0] if keys else []:
+            for answer in self.fly([("delete_many", bucket, keys)], self.patience)[0] if keys else []:
                 if isinstance(answer, Exception):
                     raise answer
         reading._checked.discard(bucket)  # noqa: SLF001 - the same room

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvcli.engine.redis.names import REGISTRY, pattern
+from kvcli.engine.redis.names import OWN, pattern
 from kvcli.engine.transaction import PRIVATE, Span
 from kvcli.errors import InvalidArgument, InvalidCursor
 
@@ -80,7 +80,7 @@ def scan_page(
         if len(found) >= count or index == len(nodes):
             break
         at, more = _step(servers, nodes[index], at, names, min(NAMES_PER_STEP, max(count - len(found), 10)), seconds)
-        keys = [name[len(head) :] for name in more if name != REGISTRY]
+        keys = [name[len(head) :] for name in more if not name.startswith(OWN)]
         found |= dict.fromkeys(key for key in keys if key and span.holds(key) and span.reaches(key))
         index += not at
     page = [*found]
@@ -96,7 +96,7 @@ def count_names(servers: Servers, head: bytes, seconds: float) -> int:
     """Count the names that start with `head`."""
     seen: set[int] = set()  # A server may give a name twice.
     for names in _walk(servers, head, seconds):
-        seen.update(hash(name) for name in names if name != REGISTRY)
+        seen.update(hash(name) for name in names if head or not name.startswith(OWN))
     return len(seen)
 
 
