@@ -124,6 +124,7 @@ def test_reads_and_writes_go_on_after_a_failover(mortal: Cluster) -> None:
         swap(cas, b"2")
     swap(lost.value.cas, b"2")
     assert bucket.get("k") == b"2"
+    assert bucket.list_keys().keys == ["k"]
 
 
 def test_slot_that_moved_is_followed(cluster: Cluster) -> None:

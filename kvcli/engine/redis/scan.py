@@ -131,7 +131,9 @@ def _walk(servers: Servers, head: bytes, seconds: float) -> Iterator[list[bytes]
 
 
 def _step(servers: Servers, node: Node, at: int, names: bytes, count: int, seconds: float) -> tuple[int, list[bytes]]:
-    answer = servers.attempt(lambda trip: trip.at(node).call("SCAN", at, "MATCH", names, "COUNT", count), seconds)
+    answer = servers.attempt(
+        lambda trip: trip.at(servers.still(node)).call("SCAN", at, "MATCH", names, "COUNT", count), seconds
+    )
     return int(answer[0]), answer[1]
 
 

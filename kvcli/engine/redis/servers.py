@@ -42,6 +42,13 @@ class Node:
         self.id = name
         self.idle: list[Link] = []
 
+    def take(self) -> Link | None:
+        """Give one of the idle links; another thread may take the last one at this moment."""
+        try:
+            return self.idle.pop()
+        except IndexError:
+            return None
+
 
 class Trip:
     """One attempt at some work. It takes a link to the server of the first key that is asked for, and keeps to that slot."""
@@ -153,17 +160,22 @@ class Servers:
             self.attempt(lambda _: self.refresh(), seconds)
         return sorted({id(node): node for node in self._slots if node is not None}.values(), key=lambda node: node.id)
 
+    def still(self, node: Node) -> Node:
+        """Give back a server that is one of the masters still. Raises Unavailable."""
+        if node not in self._nodes:
+            raise Unavailable(f"{self.address.shown}: the masters of the cluster have changed meanwhile: begin again")
+        return node
+
     def take(self, node: Node) -> Link:
         """Give a link to a server."""
         if self.is_closed:
             raise Other("this store was closed")
         if self._pid != os.getpid():
             self._leave_to_parent()
-        while node.idle:
-            link = node.idle.pop()
-            if link.is_fresh():
-                return link
-            link.close()
+        while (idle := node.take()) is not None:
+            if idle.is_fresh():
+                return idle
+            idle.close()
         link = Link(self.address, node.host, node.port)
         self._met = True
         return link
@@ -180,8 +192,8 @@ class Servers:
         """Close all links that nobody uses."""
         self.is_closed = True
         for node in self._nodes:
-            while node.idle:
-                node.idle.pop().close()
+            while (link := node.take()) is not None:
+                link.close()
 
     def refresh(self) -> None:
         """Ask who has which slot. Raises the last Lost where nobody answers."""
