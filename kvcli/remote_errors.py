@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvcli.errors import Busy, InputOutput, InvalidArgument, Other
+from kvcli.errors import AccessDenied, Busy, InputOutput, InvalidArgument, Other
 
 
 class CrossSlot(InvalidArgument):
@@ -28,3 +28,7 @@ class Unavailable(Busy):
     """A server cannot be reached, or cannot serve just now. What was asked for did not happen."""
 
     code = "unavailable"
+
+
+class PasswordNeeded(AccessDenied):
+    """A server asks for a password, and none was given."""

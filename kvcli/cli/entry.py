@@ -103,7 +103,7 @@ def guarded(output: Output, work: Callable[[], int]) -> int:
     try:
         return work()
     except KvError as error:
-        return output.complain(error)
+        return guarded(output, work) if _was_given(error, output) else output.complain(error)
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
@@ -116,6 +116,21 @@ def guarded(output: Output, work: Callable[[], int]) -> int:
         return output.complain(Full("out of memory: the value is too large for this machine"))
     except Exception as error:  # noqa: BLE001 - the last place to turn a bug into one line
         return output.complain_of_bug(error)
+
+
+def _was_given(error: KvError, output: Output) -> bool:
+    """Ask a person for the password that a server asks for. A wrong one is another error, so nobody is asked twice."""
+    from kvcli.remote_errors import PasswordNeeded
+
+    if not isinstance(error, PasswordNeeded) or output.asker() is None:
+        return False
+    from getpass import getpass
+
+    try:
+        os.environ["KVCLI_REDIS_PASSWORD"] = getpass("password: ")
+    except EOFError:
+        return False
+    return bool(os.environ["KVCLI_REDIS_PASSWORD"])
 
 
 def understand(words: list[str], name: str = "kvcli") -> Invocation | int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from kvcli.errors import AccessDenied, Full, InputOutput, KvError, NoSuchStore, ReadOnly
-from kvcli.remote_errors import OutcomeUnknown, Unavailable, WrongKind
+from kvcli.remote_errors import OutcomeUnknown, PasswordNeeded, Unavailable, WrongKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PASSWORD = "set KVCLI_REDIS_PASSWORD, or name a file in KVCLI_REDIS_PASSWORD_FILE"  # noqa: S105 - how to give one
 # What a server calls it: (what we call it, what to do next).
 BY_WORD: dict[str, tuple[type[KvError], str]] = {
-    "NOAUTH": (AccessDenied, f"the server asks for a password: {PASSWORD}"),
+    "NOAUTH": (PasswordNeeded, f"the server asks for a password: {PASSWORD}"),
     "WRONGPASS": (AccessDenied, f"the server does not know this user and password: {PASSWORD}"),
     "NOPERM": (AccessDenied, "this user may not do that: ask for more rights (ACL), or name another user in the URL"),
     "DENIED": (AccessDenied, "the server runs in protected mode: give it a password, or ask from its own machine"),
