@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import pytest
 
 from kvcli.cache import Cache, Occupied, Vacancy, Vacant
-from kvcli.engine.redis import lease
 from kvcli.errors import Full, ReadOnly
 from kvcli.store import Store
 from tests.conftest import Run
@@ -108,7 +107,7 @@ def test_impatient_ones_get_a_vacancy_too(cache: Cache) -> None:
 
 def test_lease_is_renewed_while_its_owner_lives(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     """A filler that takes longer than a lease keeps it."""
-    monkeypatch.setattr(lease, "LEASE_MS", 1000)
+    monkeypatch.setattr("kvcli.engine.redis.lease.LEASE_MS", 1000)
     vacancy = vacancy_of(cache, "k")
     name = vacancy._claim.name  # type: ignore[union-attr]
 

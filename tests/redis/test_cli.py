@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -206,3 +207,27 @@ def test_component_runs_on_a_server(kv: Run, tmp_path: object) -> None:
         file.write(COMPONENTS["count"])
     assert kv("run", f"{tmp_path}/count.wasm").returncode == 0
     assert kv("get", "n").stdout == b"50"
+
+
+@pytest.mark.parametrize("what", [("k",), ("--prefix", "k"), ()])
+def test_watch_tells_of_changes(kv: Run, server: Server, what: tuple[str, ...]) -> None:
+    """What changes on a server is told as it is in a folder, by looking again and again."""
+    kv("set", "k", "1")
+    words = [sys.executable, "-m", "kvcli", "watch", *what, "-s", server.url]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        answers = {}
+        for number in range(200):  # It may not look yet.
+            server.cli("SET", "default:k", str(number))
+            if select.select([watching.stdout], [], [], 0.1)[0]:
+                answers = json.loads(watching.stdout.readline())
+                break
+        watching.send_signal(signal.SIGINT)
+    assert (answers["event"], answers["key"]) == ("set", "k")
+
+
+def test_export_of_another_kind_names_the_key(kv: Run, server: Server) -> None:
+    """What cannot be read is named, and nothing passes over it in silence."""
+    server.cli("HSET", "default:h", "f", "v")
+    done = kv("export")
+    assert (done.returncode, b"'h'" in done.stderr) == (5, True)

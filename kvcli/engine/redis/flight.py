@@ -201,7 +201,9 @@ def _items(servers: Servers, verb: str, errand: Errand, head: int) -> list[Any]:
         answer = lost(answer, shown)
     elif isinstance(answer, ReplyError):
         answer = count_error(answer, errand.name[head:]) if verb == "add_many" else None
-        answer = answer or refused(errand.answer, shown)
+        answer = answer or refused(
+            errand.answer, f"{shown}: {errand.name[head:].decode('utf-8', 'backslashreplace')!r}"
+        )
     if isinstance(answer, KvError):
         return [answer] * errand.items
     if verb == "get_many":

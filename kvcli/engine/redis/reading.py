@@ -105,6 +105,8 @@ class Reading(Snapshot):
     def page(self, bucket: bytes, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
         """See Snapshot.page."""
         self.check(bucket)
+        if span.high == span.low + b"\0":  # One key, as `watch KEY` looks at again and again.
+            return [key for key in [span.low] if self.has(bucket, key)], None
         return scan_page(self._servers, self._names.head(bucket), span, place, count, self._seconds)
 
     def count(self, bucket: bytes) -> int:
