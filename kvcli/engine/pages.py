@@ -24,7 +24,10 @@ class Pages:
 
         The first page has the place None. Where keys have no order, a page may be empty and not the last.
         """
-        keys = self.keys(bucket, span if place is None else span.after(place), count + 1)
+        span = span if place is None else span.after(place)
+        keys = self.keys(bucket, span, count + 1)
+        if 0 < len(keys) <= count:
+            self.keys(bucket, span.after(keys[-1]), 1)  # Of a damaged tree that leads back there is more, which is told.
         return keys[:count], keys[count - 1] if len(keys) > count else None
 
     def item_page(
