@@ -133,3 +133,21 @@ def test_what_a_write_would_tear_is_not_written_to(kvcli: Run, path: str) -> Non
     assert bytes(Pages(os.path.join(path, "data.mdb")).data) == bytes(pages.data)
     with Store(path, read_only=True) as store:
         assert store.open("default").get("0000") == b"value 0000"
+
+
+def test_what_has_no_header_is_one_problem(tmp_path: Path) -> None:
+    """A file of another kind is a file with one problem, not an error."""
+    other = tmp_path / "other"
+    other.write_bytes(b"no data file" * 1000)
+    assert ["not an LMDB data file" in problem for problem in problems(os.fspath(other))] == [True]
+
+
+@FORMATS
+def test_node_outside_of_its_page_is_told(path: str, lib_version: int) -> None:
+    """A node that begins where its page ends is what lmdb's own walk says it is."""
+    pages = full(path, lib_version)
+    start = first(pages, LEAF) * PAGE + pages.header
+    pages.put(start, 2, PAGE - pages.base)
+    data = os.path.join(path, "data.mdb")
+    pages.write(data)
+    assert any("header out of bounds" in problem for problem in problems(data))
