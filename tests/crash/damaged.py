@@ -166,8 +166,9 @@ def library(words: list[str]) -> None:
     try:
         with Store(words[0], read_only=True) as store:
             for name in store.buckets():
-                for page in store.open(name).item_pages(Span()):
-                    sum(len(value) for _, value in page)
+                if "\0" not in name:  # As damage may have it. Such a name is listed, and nothing can be called so.
+                    for page in store.open(name).item_pages(Span()):
+                        sum(len(value) for _, value in page)
     except KvError as error:
         sys.stderr.write(f"{error!r}\n")
         sys.stderr.flush()
