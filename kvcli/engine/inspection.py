@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     Tree = dict[str, Any]  # What the walk of one tree knows.
+    Head = tuple[int, ...]
     Bound = bytes | None
 
 HEAD = Struct(
@@ -50,16 +51,16 @@ class Inspector(_Verifier):
     def _walk_branch(self, ctx: Tree, pgno: int, buf: bytes, depth: int) -> None:
         low, high = self._bounds.pop(pgno, UNBOUND)
         nodes = list(self._nodes(buf))
-        keys = [low, *(key for _, _, key in nodes[1:]), high]
-        for (_, head, _), bounds in zip(nodes, pairwise(keys), strict=False):
+        keys = [low, *(key_of(buf, at, head) for at, head in nodes[1:]), high]
+        for (_, head), bounds in zip(nodes, pairwise(keys), strict=False):
             self._bounds[head[0] | head[1] << 16 | head[2] << 32] = bounds
-        self._check_packed(ctx, pgno, buf, {at: self._room(head, 0) for at, head, _ in nodes})
+        self._check_packed(ctx, pgno, buf, {at: self._room(head, 0) for at, head in nodes})
         super()._walk_branch(ctx, pgno, buf, depth)
 
     def _walk_leaf(self, ctx: Tree, pgno: int, buf: bytes) -> None:
         nodes = list(self._nodes(buf))
-        self._check_bounds(ctx, pgno, [key for _, _, key in nodes])
-        self._check_packed(ctx, pgno, buf, {at: self._room(head, self._value(head)) for at, head, _ in nodes})
+        self._check_bounds(ctx, pgno, [key_of(buf, at, head) for at, head in (nodes[:1] + nodes[-1:])])
+        self._check_packed(ctx, pgno, buf, {at: self._room(head, self._value(head)) for at, head in nodes})
         super()._walk_leaf(ctx, pgno, buf)
 
     def _walk_leaf2(self, ctx: Tree, pgno: int, buf: bytes) -> None:
@@ -81,18 +82,17 @@ class Inspector(_Verifier):
         first = self.read_page(PAGE_NUMBER.unpack(number)[0]) if len(number) == PAGE_NUMBER.size else None
         return 0 if first is None else self._pg_pages(first, 0) * self.psize - self.hdrsz
 
-    def _nodes(self, buf: bytes) -> Iterator[tuple[int, tuple[int, ...], bytes]]:
-        """Give where each node is, its head and its key; what lies outside of the page, which the walk reports, is left out."""
+    def _nodes(self, buf: bytes) -> Iterator[tuple[int, Head]]:
+        """Give where each node is, and its head; what lies outside of the page, which the walk reports, is left out."""
         count = min(self._numkeys(self._pg_lower(buf, 0)), (self.psize - self.hdrsz) // POINTER_BYTES)
         for at in (self._node_off(buf, 0, index) for index in range(count)):
             if at + HEAD.size <= self.psize:
-                head = HEAD.unpack_from(buf, at)
-                yield at, head, buf[at + HEAD.size : at + HEAD.size + head[3]]
+                yield at, HEAD.unpack_from(buf, at)
 
-    def _value(self, head: tuple[int, ...]) -> int:
+    def _value(self, head: Head) -> int:
         return PLACE_BYTES[self.eng["name"]] if head[2] & F_BIGDATA else head[0] | head[1] << 16
 
-    def _room(self, head: tuple[int, ...], value: int) -> int:
+    def _room(self, head: Head, value: int) -> int:
         size = _even(head[3]) if self.eng["has_txnid"] else head[3]
         return _even(HEAD.size + size + value)  # type: ignore[no-any-return]
 
@@ -112,3 +112,8 @@ class Inspector(_Verifier):
             place += rooms[at]
         if rooms and place != self.psize:
             self.err(f"{ctx['name']} DB: the nodes of page {pgno} do not lie side by side")
+
+
+def key_of(page: bytes, at: int, head: Head) -> bytes:
+    """Give the key of a node."""
+    return page[at + HEAD.size : at + HEAD.size + head[3]]
