@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,17 @@ import pytest
 
 pytest.importorskip("wasmtime", reason="the extra wasm is not installed: pip install 'kvcli[wasm]'")
 
+from wasmtime.component import Variant
+
+from kvcli.cache import Cache
+from kvcli.errors import KvError
+from kvcli.store import Store
+from kvcli.wasm.grants import Grants
 from tests.conftest import Run
+from tests.wasm.cache import CacheShape
+from tests.wasm.forwarder import Forwarder
 from tests.wasm.odd import ODD
+from tests.wasm.shapes import DRAFT2, SPIN
 
 Guest = Callable[[str], str]
 NO_RUN = "exports no wasi:cli/run, so that there is nothing to run: make it a command"
@@ -73,3 +83,51 @@ def test_watcher_that_traps(kvcli: Run, guest: Guest) -> None:
     """It is a trap like others."""
     ran = kvcli("run", "--watch", guest("watcher that traps"))
     assert (ran.returncode, kvcli("list").stdout) == (134, b"k\n")
+
+
+def test_values_behind_handles_have_an_end(path: str) -> None:
+    """A guest fills no more of the host's memory than is said, and has it again once it drops a handle."""
+    with Store(path) as store:
+        home = store.open("default")
+        home.set("k", bytes(20 << 20))
+        guest = Forwarder(DRAFT2, Grants({"": home}))
+        bucket = guest("open", "")
+        kept = [guest("cas-new", bucket, "k") for _ in range(3)]
+        assert "it has to drop some" in guest("cas-new", bucket, "k").payload
+        guest.drop(kept.pop())
+        assert not isinstance(guest("cas-new", bucket, "k"), Variant)
+        guest("swap", kept.pop(), b"")
+        assert not isinstance(guest("cas-new", bucket, "k"), Variant)
+
+
+def test_values_of_a_batch_are_not_all_read(path: str) -> None:
+    """The same key may be asked for very often: what cannot pass is not held in memory."""
+    with Store(path) as store:
+        home = store.open("default")
+        home.set("k", bytes(1 << 20))
+        guest = Forwarder(SPIN, Grants({"": home}))
+        tracemalloc.start()
+        answer = guest("get-many", guest("open", ""), ["k"] * 100)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert answer.tag == "other"
+    assert peak < 10 << 20
+
+
+def test_values_of_the_cache_have_an_end(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Futures, and what is read and written through them, count too."""
+    monkeypatch.setattr("kvcli.wasm.handles.HANDLES_BYTES_MAX", 25)
+    with Store(path) as store, Cache(store) as cache:
+        cache.set("k", bytes(10))
+        guest = Forwarder(CacheShape(), Grants({}), cache=cache)
+        write, made = "outgoing-value-outgoing-value-write-body-sync", "outgoing-value-new-outgoing-value"
+        outgoing = guest(made)
+        for size in (20, 10, 25):
+            assert guest(write, outgoing, bytes(size)) is None
+        assert guest(write, guest(made), b"1") is not None
+        guest.drop(outgoing)
+        assert guest(write, guest(made), b"1") is None
+        futures = [guest("get", "k"), guest("get-or-set", "k")]
+        with pytest.raises(KvError, match="drop some"):
+            guest("get", "k")
+        assert len(futures) == 2

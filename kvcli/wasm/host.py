@@ -62,11 +62,11 @@ class Host:
         """Begin with nothing held. `changes` takes note of what the guest writes; `cache` opens the one for it."""
         self.grants, self.changes, self.cache = grants, changes, cache
         self.buckets: Handles[Bucket] = Handles()
-        self.swaps: Handles[Cas] = Handles()
+        self.swaps: Handles[Cas] = Handles(weigh=lambda each: len(each.current() or b""))
         self.errors: Handles[str] = Handles()
-        self.incoming: Handles[bytes] = Handles()
-        self.outgoing: Handles[Outgoing] = Handles(lambda each: each.drop())
-        self.futures: Handles[Future] = Handles(lambda each: each.drop())
+        self.incoming: Handles[bytes] = Handles(weigh=len)
+        self.outgoing: Handles[Outgoing] = Handles(lambda each: each.drop(), lambda each: len(each.value))
+        self.futures: Handles[Future] = Handles(lambda each: each.drop(), lambda each: each.size)
         self.vacancies: Handles[Vacancy | None] = Handles(lambda each: None if each is None else each.drop())
         self._handles: dict[str, Handles[Any]] = {
             "bucket": self.buckets,
