@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +12,25 @@ import pytest
 
 pytest.importorskip("wasmtime", reason="the extra wasm is not installed: pip install 'kvcli[wasm]'")
 
-from wasmtime.component import Variant
+from wasmtime import Engine
+from wasmtime.component import Component, Linker, Variant
 
+from kvcli import wasm
 from kvcli.cache import Cache
 from kvcli.errors import KvError
 from kvcli.store import Store
+from kvcli.wasm import guest as wasm_guest
+from kvcli.wasm.border import selftest
+from kvcli.wasm.border.codec import CHUNK
+from kvcli.wasm.border.fast import FastLink
+from kvcli.wasm.compiled import SUFFIX
 from kvcli.wasm.grants import Grants
+from kvcli.wasm.host import Host
+from kvcli.wasm.limits import Limits
+from kvcli.wasm.sandbox import Sandbox
 from tests.conftest import Run
 from tests.wasm.cache import CacheShape
+from tests.wasm.commands import COMMANDS
 from tests.wasm.forwarder import Forwarder
 from tests.wasm.odd import ODD
 from tests.wasm.shapes import DRAFT2, SPIN
@@ -131,3 +144,97 @@ def test_values_of_the_cache_have_an_end(path: str, monkeypatch: pytest.MonkeyPa
         with pytest.raises(KvError, match="drop some"):
             guest("get", "k")
         assert len(futures) == 2
+
+
+def test_vacancy_that_is_filled_twice(path: str) -> None:
+    """The value that the second fill gives goes nowhere, and says so."""
+    with Store(path) as store, Cache(store) as cache:
+        guest = Forwarder(CacheShape(), Grants({}), cache=cache)
+        entry = guest("future-get-or-set-result-future-get-or-set-result-get", guest("get-or-set", "k"))
+        while isinstance(entry, Variant):
+            entry = entry.payload
+        first, second = (guest("vacancy-vacancy-fill", entry, None) for _ in range(2))
+        write = "outgoing-value-outgoing-value-write-body-sync"
+        assert guest(write, second, b"2") is not None
+        assert guest(write, first, b"1") is None
+        assert cache.get("k") == b"1"
+
+
+def test_large_value_passes_in_pieces(path: str, tmp_path: Path) -> None:
+    """Each byte is 32 in the C API: the host makes no copy of that for all of them at once."""
+    (tmp_path / "two.wat").write_text(COMMANDS["two-megabytes"], encoding="utf-8")
+    with Store(path) as store:
+        tracemalloc.start()
+        assert wasm.run(tmp_path / "two.wat", buckets={"": store.open("default")}) == 0
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
+def test_bytes_of_every_length(path: str, size: int) -> None:
+    """Nothing is lost where pieces meet."""
+    value = os.urandom(size)
+    with Store(path) as store:
+        home = store.open("default")
+        guest = Forwarder(DRAFT2, Grants({"": home}))
+        bucket = guest("open", "")
+        guest("bucket-set", bucket, "k", value)
+        assert home.get("k") == guest("bucket-get", bucket, "k") == value
+
+
+def test_reader_that_went_away(kvcli: Run, guest: Guest) -> None:
+    """A guest that fails for that is told by the exit code, as with all commands, whatever it made of it."""
+    for name in ("printer that fails", "printer that traps"):
+        read, write = os.pipe()
+        os.close(read)
+        ran = kvcli("run", guest(name), stdout=write, stderr=subprocess.PIPE)
+        os.close(write)
+        assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("options", [("--fuel", str(1 << 64)), ("--memory", "16777216T")], ids=" ".join)
+def test_limits_beyond_64_bits(kvcli: Run, guest: Guest, options: tuple[str, ...]) -> None:
+    """They are not taken for others, as small as what is left of them in 64 bits."""
+    assert kvcli("run", *options, guest("watcher that writes")).returncode == 2
+
+
+def test_machine_code_is_on_disk_before_it_has_its_name(
+    path: str, guest: Guest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut no half of it stands there; and what a killed process left goes like other files."""
+    done: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: done.append("sync"))
+    monkeypatch.setattr("kvcli.wasm.compiled.os.rename", lambda *names: done.extend(names))
+    kept = str(tmp_path / "kept")
+    with Store(path) as store:
+        buckets = {"": store.open("default")}
+        done.clear()
+        assert wasm.run(guest("watcher that writes"), buckets=buckets, compiled=kept) == 0
+    assert done[0] == "sync"
+    assert done[1].endswith(SUFFIX)
+
+
+@pytest.mark.parametrize("gone", ["instance.ptr", "call"])
+def test_self_test_of_a_binding_that_has_changed(monkeypatch: pytest.MonkeyPatch, gone: str) -> None:
+    """Whatever error comes of it, the public link is used; also where only calls of exports fail."""
+    if gone == "call":
+        monkeypatch.setattr("wasmtime.Store._context", None)
+    else:
+        monkeypatch.setattr("wasmtime.component.LinkerInstance.ptr", None)
+    engine = Engine()
+    assert not selftest.works(FastLink, engine, lambda text: Component(engine, text))
+
+
+def test_guest_that_is_left_before_it_began(path: str, guest: Guest) -> None:
+    """It never begins: the epoch that would end it has passed already."""
+    with Store(path) as store:
+        limits = Limits()
+        started = wasm_guest.Guest("x", Path(guest("watcher that writes")).read_bytes(), limits)
+        host = Host(Grants({"": store.open("default")}))
+        linker = Linker(started.engine)
+        linker.add_wasip2()
+        link = host.define(linker, started.component, started.engine, FastLink, lambda _: started.component)
+        link.closed = True
+        with pytest.raises(KvError, match="was left"):
+            started._run(linker, Sandbox(["x"]), host, link)

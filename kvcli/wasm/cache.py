@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from kvcli.cache import Cache, Occupied, Vacant, name_of
 from kvcli.engine.queues import wait
-from kvcli.errors import KvError, Other
+from kvcli.errors import HandleConsumed, KvError, Other
 from kvcli.wasm.host import FUTURES
 from kvcli.wasm.store import Refused, passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from kvcli.cache import Vacancy
     from kvcli.wasm.border.link import Function
@@ -54,6 +55,16 @@ class Outgoing:
         """Let the next one fill the vacancy, if this one did not."""
         if self._vacancy is not None:
             self._vacancy.drop()
+
+
+class Spent(Outgoing):
+    """What the second fill of a vacancy gives: nothing can be written there."""
+
+    __slots__ = ()
+
+    def write(self, value: bytes) -> NoReturn:  # noqa: ARG002 - it goes nowhere
+        """Refuse. Raises HandleConsumed."""
+        raise HandleConsumed("this vacancy is filled already")
 
 
 class Meeting:
@@ -192,7 +203,8 @@ class Futures:
 
     def fill(self, number: int, ttl: int | None) -> int:
         """Give what the guest writes the value of a vacancy into, which is that one's from now on."""
-        return self._host.outgoing.add(Outgoing(self._host.vacancies.replace(number, None), ttl))
+        vacancy = self._host.vacancies.replace(number, None)
+        return self._host.outgoing.add(Spent() if vacancy is None else Outgoing(vacancy, ttl))
 
     def _failed(self, error: KvError) -> int:
         message = str(error)

@@ -82,7 +82,7 @@ class Guest:
             raise MalformedData(f"{self.name} is no component: {reason(error)}") from error
 
     def _run(self, linker: Linker, sandbox: Sandbox, host: Host, link: Link) -> int:
-        exports = self._exports(linker, sandbox, host)
+        exports = self._exports(linker, sandbox, host, link)
         watcher = Watcher(exports) if host.changes is not None else None
         run = exports.find(RUN, "run", RUN_TYPE)
         if run is None:
@@ -92,13 +92,14 @@ class Guest:
         except ExitTrap as error:
             code = error.code
             if watcher is not None:  # An instance that ended so cannot be entered any more.
-                watcher = Watcher(self._exports(linker, sandbox, host))
+                watcher = Watcher(self._exports(linker, sandbox, host, link))
         if watcher is not None and host.changes is not None:
             watcher.tell(host.changes, link, host.buckets)
         return code
 
-    def _exports(self, linker: Linker, sandbox: Sandbox, host: Host) -> Exports:
+    def _exports(self, linker: Linker, sandbox: Sandbox, host: Host, link: Link) -> Exports:
         store = self._store(sandbox)
+        link.check()  # The epoch may have moved on before the store had its deadline, which counts from then.
         host.enter(store)
         try:
             instance = linker.instantiate(store, self.component)

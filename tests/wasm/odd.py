@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.wasm.building import OPTIONS
-from tests.wasm.commands import R, Texts, command, write
+from tests.wasm.commands import FAILED, R, Texts, command, write
 
 ON_SET = '(param "bucket" (own $bucket)) (param "key" string) (param "value" (list u8))'
 
@@ -46,6 +46,14 @@ def watching(end: str, on_set: str) -> str:
     return watcher(f"{write(t('k'), t('1'))} {end}", f"{on_set} (call $drop-bucket (local.get 0))", t)
 
 
+def printing(failed: str) -> str:
+    """Print for ever, but do something once that fails."""
+    t = Texts()
+    stdout = "(local.set $n (call $get-stdout))"
+    written = f"(call $write (local.get $n) {t('y')} {R})"
+    return command(f"{stdout} (loop $again {written} (if {FAILED} (then {failed})) (br $again)) (i32.const 0)", t)
+
+
 INCREMENT = f"(call $increment (local.get 0) N (i64.const 1) {R})"
 TELL = f"(call $bucket-set (local.get 0) TOLD (local.get 3) (local.get 4) {R})"
 ODD = {
@@ -62,6 +70,8 @@ ODD = {
     "watcher that writes": watching("(i32.const 0)", INCREMENT),
     "watcher after an exit": watching("(call $exit (i32.const 1)) (i32.const 0)", TELL),
     "watcher that traps": watching("(i32.const 0)", "unreachable"),
+    "printer that fails": printing("(return (i32.const 1))"),
+    "printer that traps": printing("unreachable"),
     "get with a number": importing(
         "[method]bucket.get",
         '(param "self" (borrow $bucket)) (param "key" string) (result (result (option u32) (error $error)))',
