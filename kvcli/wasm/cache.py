@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kvcli.cache import Cache, Occupied, Vacant, name_of
 from kvcli.engine.queues import wait
 from kvcli.errors import HandleConsumed, KvError, Other
-from kvcli.wasm.host import FUTURES
+from kvcli.wasm.shapes import FUTURES
 from kvcli.wasm.store import Refused, passing
 
 if TYPE_CHECKING:

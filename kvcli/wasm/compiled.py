@@ -26,7 +26,7 @@ def load(engine: Engine, wasm: bytes, folder: str | None, configuration: str) ->
     if folder is None or not is_private(folder):
         return Component(engine, wasm)
     file = os.path.join(folder, f"{blake2b(wasm, digest_size=32).hexdigest()}-{_library()}-{configuration}{SUFFIX}")
-    if os.path.exists(file):
+    if os.path.isfile(file):
         with suppress(WasmtimeError, UnicodeEncodeError):  # Cut short; or in a folder that wasmtime cannot name.
             return Component.deserialize_file(engine, file)
     component = Component(engine, wasm)

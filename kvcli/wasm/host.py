@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wasmtime.component import ResourceType
@@ -10,7 +9,7 @@ from wasmtime.component import ResourceType
 from kvcli.wasm import atomics, batch, store
 from kvcli.wasm.handles import Handles
 from kvcli.wasm.pollables import Pollables
-from kvcli.wasm.shapes import interfaces, types_of
+from kvcli.wasm.shapes import FUTURES, interfaces, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from kvcli.wasm.grants import Grants
     from kvcli.wasm.shapes import Interface, Types
     from kvcli.wasm.watcher import Changes
-
-FUTURES = ("future-get-result", "future-exists-result", "future-result", "future-get-or-set-result")
 
 
 def cached(room: str) -> Callable[[Host, Types], dict[str, Function]]:
@@ -133,5 +130,4 @@ class Host:
             instance.add_resource(name, kinds[name], leave)
         functions = INTERFACES[interface.name](self, types)
         for name in types.keys() & functions.keys():
-            with suppress(TypeError):  # Of types that no shape has, and so undefined.
-                link.define(instance, name, interface.functions[name], functions[name])
+            link.define(instance, name, interface.functions[name], functions[name])

@@ -41,7 +41,15 @@ def result(ok: str = "_", error: str = ERROR) -> str:
     return f"result<{ok}, {error}>"
 
 
-# Of store, atomics and batch all types that are in use.
+OF_ERROR = "own<error>"  # Of the older text, whose error is a resource.
+FUTURES = {
+    "future-get-result": "option<own<incoming-value>>",
+    "future-exists-result": "bool",
+    "future-result": "_",
+    "future-get-or-set-result": "variant{occupied(own<incoming-value>), vacant(own<vacancy>)}",
+}
+
+# All types that are in use. A resource of wasmtime's own, as a pollable is, has no name here.
 KNOWN: dict[str, tuple[str, ...]] = {
     "open": (f"(string) -> {result('own<bucket>')}",),
     "[method]bucket.get": (f"{OF_KEY} -> {result(VALUE)}",),
@@ -65,7 +73,31 @@ KNOWN: dict[str, tuple[str, ...]] = {
     ),
     "set-many": (f"(borrow<bucket>, list<{PAIR}>) -> {result()}",),
     "delete-many": (f"{OF_KEYS} -> {result()}",),
+    "get": ("(string) -> own<future-get-result>",),
+    "exists": ("(string) -> own<future-exists-result>",),
+    "set": ("(string, borrow<outgoing-value>, option<u32>) -> own<future-result>",),
+    "delete": ("(string) -> own<future-result>",),
+    "get-or-set": ("(string) -> own<future-get-or-set-result>",),
+    "[method]vacancy.vacancy-fill": ("(borrow<vacancy>, option<u32>) -> own<outgoing-value>",),
+    "[method]error.trace": ("(borrow<error>) -> string",),
+    "[static]outgoing-value.new-outgoing-value": ("() -> own<outgoing-value>",),
+    "[method]outgoing-value.outgoing-value-write-body-sync": (
+        f"(borrow<outgoing-value>, list<u8>) -> {result('_', OF_ERROR)}",
+    ),
+    "[method]outgoing-value.outgoing-value-write-body-async": (
+        f"(borrow<outgoing-value>) -> {result('own<>', OF_ERROR)}",
+    ),
 }
+for _name, _answer in FUTURES.items():
+    KNOWN[f"[method]{_name}.{_name}-get"] = (f"(borrow<{_name}>) -> option<{result(_answer, OF_ERROR)}>",)
+    KNOWN[f"[method]{_name}.listen-to-{_name}"] = (f"(borrow<{_name}>) -> own<>",)
+for _kind, _of in (("method", "(borrow<incoming-value>)"), ("static", "(own<incoming-value>)")):
+    for _how, _answer in (("sync", "list<u8>"), ("async", "own<>")):
+        KNOWN[f"[{_kind}]incoming-value.incoming-value-consume-{_how}"] = (f"{_of} -> {result(_answer, OF_ERROR)}",)
+for _name in ("incoming-value-size", "size"):
+    KNOWN[f"[method]incoming-value.{_name}"] = tuple(
+        f"(borrow<incoming-value>) -> {each}" for each in ("u64", result("u64", OF_ERROR))
+    )
 
 
 class Interface:
@@ -91,7 +123,7 @@ def interfaces(component: Component, engine: Engine) -> list[Interface]:
 def types_of(functions: Mapping[str, FuncType], names: Names) -> dict[str, str]:
     """Write the types of functions, but for those that have one that is not known. `names` are those of the resources."""
     written = {name: signature(kind, names) for name, kind in functions.items()}
-    return {name: kind for name, kind in written.items() if kind in KNOWN.get(name, (kind,))}
+    return {name: kind for name, kind in written.items() if kind in KNOWN.get(name, ())}
 
 
 def signature(kind: FuncType, names: Names) -> str:

@@ -22,6 +22,12 @@ def importing(function: str, kind: str) -> str:
       (export "error" (type $error (eq $error-))) (export "{function}" (func {kind})))))"""
 
 
+def importing_cache(kind: str) -> str:
+    """Write a component that imports `exists` of wasi:keyvalue/cache, with some type."""
+    return f"""(component (import "wasi:keyvalue/cache@0.1.0" (instance
+      (export "future-exists-result" (type $future (sub resource))) (export "exists" (func {kind})))))"""
+
+
 def watcher(body: str, on_set: str, texts: Texts, kind: str = ON_SET, flat: str = "i32 i32 i32 i32 i32") -> str:
     """Write a command with a watcher."""
     functions = f"""(func (export "on-set") (param {flat}) {on_set})
@@ -56,6 +62,7 @@ def printing(failed: str) -> str:
 
 INCREMENT = f"(call $increment (local.get 0) N (i64.const 1) {R})"
 TELL = f"(call $bucket-set (local.get 0) TOLD (local.get 3) (local.get 4) {R})"
+NAME = Texts()
 ODD = {
     "run without a result": export("", ""),
     "run with a number": export("(result i32) (i32.const 3)", "(result u32)"),
@@ -72,9 +79,14 @@ ODD = {
     "watcher that traps": watching("(i32.const 0)", "unreachable"),
     "printer that fails": printing("(return (i32.const 1))"),
     "printer that traps": printing("unreachable"),
+    "hoarder": command(
+        f"(loop $more (call $open {NAME('')} {R}) (br_if $more (i32.eqz {FAILED}))) (i32.const 0)", NAME
+    ),
     "get with a number": importing(
         "[method]bucket.get",
         '(param "self" (borrow $bucket)) (param "key" string) (result (result (option u32) (error $error)))',
     ),
+    "exists of a number": importing_cache('(param "k" u32) (result (own $future))'),
+    "exists of two": importing_cache('(param "k" string) (param "l" string) (result (own $future))'),
     "open without an error": importing("open", '(param "identifier" string) (result (own $bucket))'),
 }
