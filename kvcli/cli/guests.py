@@ -10,8 +10,6 @@ from kvcli.cli.grammar import declare
 from kvcli.cli.keeping import File
 from kvcli.cli.root import app
 
-FUEL_MAX = (1 << 64) - 1
-
 
 @declare(app, "run", writing=True, takes_command=True)
 def run(
@@ -42,9 +40,7 @@ def run(
     ] = None,
     fuel: Annotated[
         int | None,
-        typer.Option(
-            "--fuel", metavar="N", min=1, max=FUEL_MAX, help="Let it run so many instructions, or about that."
-        ),
+        typer.Option("--fuel", metavar="N", min=1, help="Let it run so many instructions, or about that."),
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="When it is done, tell the watcher that it exports of what it wrote.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 READ_ONLY = ":ro"
 STDOUT = 1
+FUEL_MAX = (1 << 64) - 1
 MEMORY_BYTES_MIN, MEMORY_BYTES_MAX = 1 << 16, 1 << 62  # A page of WebAssembly's; what wasmtime takes.
 
 
@@ -42,6 +43,8 @@ def run(
 
     wasm.require()
     seconds, room = limits(timeout, memory)
+    if fuel is not None and fuel > FUEL_MAX:
+        raise InvalidArgument(f"--fuel is 1 to {FUEL_MAX}, not {fuel}")
     given: dict[str, Any] = {
         "buckets": grants(context, bucket or []),
         "denied": deny or [],
