@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator
 
 import lmdb
 import pytest
+from hypothesis import settings
 
 from kvcli.engine.draft import Draft
 from kvcli.store import Bucket, Store
 from tests.processes import ROOT
+
+settings.register_profile("kvcli")  # A busy machine is no failure.
+settings.load_profile("kvcli")
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

@@ -49,6 +49,13 @@ def test_lines_are_those_of_the_text(lines: list[bytes], size: int) -> None:
     assert read(data, size) == (expected if expected[-1] else expected[:-1])
 
 
+@pytest.mark.parametrize("size", [3, 6, 1000])
+def test_one_mark_of_byte_order_is_left_out(size: int) -> None:
+    """The second is text, also where the first came alone."""
+    bom = b"\xef\xbb\xbf"
+    assert read(bom + bom + b'{"a":1}', size) == [bom + b'{"a":1}']
+
+
 @given(st.binary(max_size=60), st.integers(1, 20))
 def test_any_array_ends(data: bytes, size: int) -> None:
     """Rubbish behind a bracket is cut somehow, and never for ever."""

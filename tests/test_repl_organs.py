@@ -119,7 +119,7 @@ def test_keys_of_a_transaction_are_completed(session: Session) -> None:
     assert completions(session, "get nota") == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.text("ab:/", min_size=1, max_size=6), min_size=1, max_size=150), st.text("ab:/", max_size=2))
 def test_candidates_stand_for_all_keys(keys: set[str], prefix: str) -> None:
     """Every key with the prefix is a candidate or in the group of one; a group has two keys or more; in order."""
@@ -377,7 +377,7 @@ def test_long_values_are_cut(value: bytes) -> None:
     assert "in all, cut here: `| less` shows the rest" in note
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text | st.text("get sk'\"\\|>{[:,]}-=# \n", max_size=30).map(lambda typed: "set " + typed))
 def test_whatever_is_typed_no_organ_fails(typed: str) -> None:
     """Completion, colours, hints, bar and history take any text, at any moment of its being typed."""
@@ -394,7 +394,7 @@ def test_whatever_is_typed_no_organ_fails(typed: str) -> None:
             assert not kept or kept.isprintable() or "|" in kept or ">" in kept
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300) | text.map(lambda value: value.encode()))
 def test_whatever_is_stored_nothing_acts_on_the_terminal(value: bytes) -> None:
     """Every way of showing a value gives printable text, and lines."""
