@@ -133,7 +133,6 @@ def values(host: Host, types: Types) -> dict[str, Function]:
         raise Other(NO_STREAMS)
 
     functions: dict[str, Function] = {
-        "[static]outgoing-value.new-outgoing-value": lambda: outgoing.add(Outgoing()),
         "[method]outgoing-value.outgoing-value-write-body-sync": write,
         "[method]outgoing-value.outgoing-value-write-body-async": no_streams,
         "[method]incoming-value.incoming-value-consume-sync": lambda number: passing(incoming[number]),
@@ -143,7 +142,11 @@ def values(host: Host, types: Types) -> dict[str, Function]:
         "[method]incoming-value.incoming-value-size": lambda number: len(incoming[number]),
         "[method]incoming-value.size": lambda number: len(incoming[number]),
     }
-    return {name: _with_error(host, functions[name]) for name in functions.keys() & types.keys()}
+    return {
+        # This one has no error to give: where there is no room, the guest ends.
+        "[static]outgoing-value.new-outgoing-value": lambda: outgoing.add(Outgoing()),
+        **{name: _with_error(host, functions[name]) for name in functions.keys() & types.keys()},
+    }
 
 
 def functions(host: Host, types: Types) -> dict[str, Function]:
