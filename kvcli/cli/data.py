@@ -91,13 +91,18 @@ def import_(
     """
 
 
-@declare(app, "copy", writing=True)
+@declare(app, "copy", writing=True, without=("store", "profile", "create"))
 def copy(
     source: Annotated[str, typer.Argument(metavar="SRC", help="A store, or spin:FILE.", show_default=False)],
     target: Annotated[str, typer.Argument(metavar="DST", help="A store, or spin:FILE.", show_default=False)],
     bucket: Annotated[
         list[str] | None,
-        typer.Option("--bucket", "-b", metavar="NAME[=BUCKET]", help="Only this one, into BUCKET. May be repeated."),
+        typer.Option(
+            "--bucket",
+            "-b",
+            metavar="NAME[=BUCKET]",
+            help="Only this bucket, into BUCKET; KVCLI_BUCKET does not count.",
+        ),
     ] = None,
     if_absent: Annotated[bool, typer.Option("--if-absent", help="Leave keys alone that DST has already.")] = False,
     counter: Annotated[

@@ -153,6 +153,7 @@ class Copy:
         self._target = target
         self._counters = counters
         self._if_absent = if_absent
+        self._is_new = not target.store.read(lambda snapshot: snapshot.count(target.name))
 
     def row(self) -> dict[str, object]:
         """Give the counts by name."""
@@ -201,6 +202,8 @@ class Copy:
 
     def _fresh(self, pairs: list[Pair]) -> list[Pair]:
         """Give those that are to be written, by what is there now."""
+        if self._is_new:
+            return pairs
         keys = [key for key, _ in pairs]
         there = self._target.store.read(lambda snapshot: snapshot.get_many(self._target.name, keys, PAGE_BYTES_MAX))
         unseen = pairs[len(there) :]  # What is there is larger than a page.

@@ -113,10 +113,10 @@ class Rows(Update):
 
     def put_many(self, bucket: bytes, pairs: Iterable[tuple[bytes, bytes]], check: Callable[[bytes], object]) -> None:
         """See Update.put_many."""
-        store, rows = _decoded(bucket), []
-        for key, value in pairs:
-            check(key)
-            rows.append((store, _decoded(key), value))
+        store, pairs = _decoded(bucket), list(pairs)
+        for length in {len(key) for key, _ in pairs}:
+            check(bytes(length))
+        rows = [(store, _decoded(key), value) for key, value in pairs]
         self._connection.executemany(PUT, rows)
 
     def _text(self, kind: bytes, raw: bytes) -> bytes:
