@@ -14,12 +14,13 @@ from kvcli.errors import InvalidKey, MalformedData
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    Column = tuple[bytes, bytes, int, int]  # Name, type, whether it is not null, place in the primary key from 1 on.
+
 # As Spin makes it, crates/key-value-spin/src/store.rs; `store` is what kvcli calls a bucket.
 TABLE = (
     "CREATE TABLE IF NOT EXISTS spin_key_value "
     "(store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key))"
 )
-# Each with its type, whether it is not null, and its place in the primary key.
 COLUMNS = [(b"store", b"TEXT", 1, 1), (b"key", b"TEXT", 1, 2), (b"value", b"BLOB", 1, 0)]
 PUT = (
     "INSERT INTO spin_key_value (store, key, value) VALUES (?, ?, ?) "
@@ -43,7 +44,7 @@ class Rows(Update):
         self._connection = connection
         self._path = path
 
-    def layout(self) -> tuple[list[tuple[bytes, bytes, int, int]], list[str]]:
+    def layout(self) -> tuple[list[Column], list[str]]:
         """Give the columns of Spin's table, none where there is no such table, and the names of all others."""
         columns = self._connection.execute("PRAGMA table_info(spin_key_value)")
         found = [(name, kind.upper(), not_null, at) for _, name, kind, not_null, _, at in columns]

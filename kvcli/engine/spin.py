@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
 
+    from kvcli.engine.rows import Column
     from kvcli.engine.update import Update
     from kvcli.errors import KvError
 
@@ -121,8 +122,7 @@ class Spin(Engine):
         if not found and not others and not self.read_only:
             self._run("BEGIN IMMEDIATE", lambda rows: rows.make())
         elif found != COLUMNS:
-            what = "its columns are others" if found else f"there are: {', '.join(others)}" if others else "it is empty"
-            raise NoSuchStore(f"{self.path} is no key-value file of Spin: it has no such table spin_key_value ({what})")
+            raise NoSuchStore(f"{self.path}: no table spin_key_value as Spin has it ({_told(found, others)})")
 
     def _patiently(self, statement: str) -> None:
         deadline = monotonic() + self._lock_timeout
@@ -155,6 +155,13 @@ def translated(error: sqlite3.Error | OSError, path: str) -> KvError:
     whole = getattr(error, "sqlite_errorcode", code)
     kind, advice = BY_CODE.get(whole) or BY_CODE.get(code) or (InputOutput, str(error))
     return kind(f"{path}: {advice}")
+
+
+def _told(columns: list[Column], tables: list[str]) -> str:
+    """Say what was found instead of Spin's table."""
+    if columns:
+        return "its columns are " + ", ".join([f"{name.decode()} {kind.decode()}" for name, kind, _, _ in columns])
+    return f"there are: {', '.join(tables)}" if tables else "it is empty"
 
 
 def _code(error: sqlite3.Error) -> int:
