@@ -184,7 +184,7 @@ def test_long_and_empty_keys_are_told_of(kvcli: Run) -> None:
     ran = kvcli("copy", "spin:s.db", "b", "--json")
     assert ran.returncode == 65
     assert b'{"bucket":"default","copied":1,"same":0,"kept":0,"refused":2}' in ran.stdout
-    assert b"2 not copied, as DST cannot take them; the first is '' in bucket 'default': the key is empty" in ran.stderr
+    assert b"2 not copied, which DST cannot take; the first is '' in bucket 'default': the key is empty" in ran.stderr
     assert held("b") == {"b": {"x": b"4"}, "default": {"ok": b"3"}}
 
 
@@ -275,6 +275,29 @@ def test_memory_stays_flat(size: int) -> None:
         figures.seek(0)
         code, peak, _ = map(int, figures.read().split())
     assert (code, peak < MEMORY_KIB_MAX) == (0, True), peak
+
+
+def test_line_of_the_repl_copies(kvcli: Run) -> None:
+    """A line of the REPL copies any two stores, its own too, that it has open."""
+    fill("a", default={"k": b"1"})
+    ran = kvcli("repl", "-s", "a", input=b"get k | cat > /dev/null\ncopy a b\nset k 2\ncopy b a\nlist --values")
+    assert (ran.returncode, ran.stdout) == (0, b"default\t1\t0\t0\t0\ndefault\t1\t0\t0\t0\nk\t1\n")
+
+
+def test_transaction_of_the_repl_holds_no_copy(kvcli: Run) -> None:
+    """A transaction is of one store: what is written elsewhere could not be rolled back, and so is refused."""
+    fill("a", default={"k": b"1"})
+    ran = kvcli("repl", "-s", "a", input=b"begin\ncopy a b\n")
+    assert (ran.returncode, os.path.exists("b")) == (2, False)
+
+
+def test_progress_is_shown_on_a_terminal(kvcli: Run) -> None:
+    """Who waits at a terminal sees how many keys are done; a pipe gets the counts alone."""
+    fill("a", default={"k": b"1"})
+    line = f"{sys.executable} -m kvcli copy a b 2>&1 >counts"
+    ran = subprocess.run(["script", "-qec", line, "/dev/null"], capture_output=True, check=True, timeout=60)
+    with open("counts", "rb") as counts:
+        assert (counts.read(), b"1 of 1 keys" in ran.stdout) == (b"default\t1\t0\t0\t0\n", True)
 
 
 # Any bytes

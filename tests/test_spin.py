@@ -7,6 +7,7 @@ import resource
 import shutil
 import sqlite3
 import stat
+import subprocess
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_reading_changes_nothing(kvcli: Run) -> None:
         assert (file.read(), sorted(os.listdir())) == (before, ["b", "s.db"])
 
 
-def test_pages_miss_nothing_beside_a_writer(kvcli: Run) -> None:
+def test_pages_miss_nothing(kvcli: Run) -> None:
     """More keys than a page, in several stores whose names begin alike, all come over."""
     made("s.db", *[(store, f"{at}", b"") for store in ("a", "a ", "ab") for at in range(2500)])
     ran = kvcli("copy", "spin:s.db", "b")
@@ -213,6 +214,15 @@ def test_full_disk_is_told(kvcli: Run, here: str) -> None:
     with mounted(os.path.join(here, "small"), "size=2m"):
         assert kvcli("copy", "spin:s.db", "spin:small/t.db").returncode == 69
         assert rows("small/t.db") == set()
+
+
+def test_file_on_a_read_only_disk_is_told(kvcli: Run, here: str) -> None:
+    """A file that cannot be written is exit code 77, and can be read."""
+    with mounted(os.path.join(here, "disk"), "size=2m"):
+        made("disk/t.db", ("default", "k", b"2"))
+        subprocess.run(["mount", "-o", "remount,ro", "disk"], check=True)
+        assert kvcli("copy", "spin:s.db", "spin:disk/t.db").returncode == 77
+        assert kvcli("copy", "spin:disk/t.db", "spin:s.db").returncode == 0
 
 
 def test_limit_on_the_size_of_files_is_told(kvcli: Run) -> None:

@@ -103,7 +103,7 @@ def _steps(copies: list[Copy], table: Table) -> Iterator[int]:
     refused = sum([copy.refused for copy in copies])
     if refused:
         first = next(copy.fault for copy in copies if copy.fault is not None)
-        table.error = MalformedData(f"{refused:,} not copied, as DST cannot take them; the first is {first}")
+        table.error = MalformedData(f"{refused:,} not copied, which DST cannot take; the first is {first}")
 
 
 class Counters:
