@@ -291,7 +291,7 @@ def test_transaction_of_the_repl_holds_no_copy(kvcli: Run) -> None:
     assert (ran.returncode, os.path.exists("b")) == (2, False)
 
 
-def test_progress_is_shown_on_a_terminal(kvcli: Run) -> None:
+def test_progress_is_shown_on_a_terminal() -> None:
     """Who waits at a terminal sees how many keys are done; a pipe gets the counts alone."""
     fill("a", default={"k": b"1"})
     line = f"{sys.executable} -m kvcli copy a b 2>&1 >counts"

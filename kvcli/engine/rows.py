@@ -30,6 +30,7 @@ ITEMS = (
     "SELECT typeof(key), key, typeof(value), value FROM spin_key_value "
     "WHERE store = ? AND key >= ? ORDER BY key LIMIT ?"
 )
+KEYS = "SELECT typeof(key), key FROM spin_key_value WHERE store = ? AND key >= ? ORDER BY key LIMIT ?"
 ANY = "SELECT 1 FROM spin_key_value WHERE store = ? LIMIT 1"
 COUNTER_BYTES = 8
 
@@ -75,6 +76,11 @@ class Rows(Update):
         rows = self._connection.execute("SELECT count(*) FROM spin_key_value WHERE store = ?", (_decoded(bucket),))
         count: int = rows.fetchone()[0]
         return count
+
+    def keys(self, bucket: bytes, span: Span, count: int) -> list[bytes]:
+        """See Snapshot.keys; forwards only."""
+        rows = self._connection.execute(KEYS, (_decoded(bucket), _decoded(span.low), count)).fetchall()
+        return [self._text(kind, key) for kind, key in rows if span.holds(key)]
 
     def items(self, bucket: bytes, span: Span, count: int) -> list[tuple[bytes, bytes]]:
         """See Snapshot.items; forwards only."""
