@@ -7,6 +7,7 @@ import stat
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,7 @@ from kvcli.repl.session import Session
 from kvcli.repl.toolbar import bar
 from kvcli.repl.values import laid_out, summary
 from kvcli.store import Store
+from tests.processes import mounted
 from tests.test_repl_line import text
 
 WIDTH = 80
@@ -289,6 +291,27 @@ def test_values_are_kept_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch, t
     history.append_string("set c value")
     history.append_string(" set d value")
     assert list(open_history().load_history_strings()) == ["set c value"]
+
+
+def test_history_outlives_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
+    """What was kept stays, the session has what could not be, and it is kept again once there is room."""
+    with mounted(os.path.join(tmp_path, "disk"), "size=64k,mode=0700") as disk:
+        monkeypatch.setenv("XDG_STATE_HOME", disk)
+        history = open_history()
+        history.append_string("get before")
+        filler = os.path.join(disk, "filler")
+        with open(filler, "wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(100)):
+                pass
+        keys = [f"k{number:090}" for number in range(60)]
+        for key in keys:
+            history.append_string(f"get {key}")
+        assert history.get_strings()[-1] == f"get {keys[-1]}"
+        os.remove(filler)
+        history.append_string("get after")
+        kept = list(open_history().load_history_strings())
+        assert (kept[0], kept[-1]) == ("get after", "get before")
+        assert all(f"get {keys[-1]}".startswith(line[:10]) for line in kept[1:-1])
 
 
 def test_history_that_is_a_fifo_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
