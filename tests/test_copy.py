@@ -107,6 +107,14 @@ def test_one_bucket_into_another(kvcli: Run) -> None:
     assert held("b") == {"default": {}, "people": {"ann": b"2"}, "rest": {"k": b"1"}, "users": {"ann": b"2"}}
 
 
+def test_bucket_into_two_and_two_into_one(kvcli: Run) -> None:
+    """A bucket that is said twice goes to both places; of two that go to one place, the last wins."""
+    fill("a", default={"k": b"1"}, users={"k": b"2", "l": b"3"})
+    ran = kvcli("copy", "a", "b", "-b", "default=x", "-b", "default=y", "-b", "users=x")
+    assert ran.stdout == b"default\t1\t0\t0\t0\ndefault\t1\t0\t0\t0\nusers\t2\t0\t0\t0\n"
+    assert held("b") == {"default": {}, "x": {"k": b"2", "l": b"3"}, "y": {"k": b"1"}}
+
+
 def test_variable_for_the_bucket_does_not_count(kvcli: Run) -> None:
     """KVCLI_BUCKET is where get and set work; a copy is of all buckets."""
     fill("a", default={"k": b"1"}, users={"ann": b"2"})

@@ -52,10 +52,10 @@ def run(
     goal = _opened(context, target, "DST", writable=True)
     if _are_same(origin, goal):
         raise InvalidArgument(f"{source} and {target} are the same store: name another one")
-    _make(goal, list(names.values()))
+    _make(goal, [into for _, into in names])
     copies = [
         Copy(Bucket(origin, bucket_name(name)), Bucket(goal, bucket_name(into)), counters, if_absent=if_absent)
-        for name, into in names.items()
+        for name, into in names
     ]
     table = Table([])
     progress = Progress(_steps(copies, table), table, "keys")
@@ -73,28 +73,28 @@ def _opened(context: Context, name: str, origin: str, *, writable: bool) -> Stor
 
 
 def _are_same(origin: Store, goal: Store) -> bool:
-    if (
-        "://" in goal.path
-    ):  # Who a server is nobody tells; a copy of one into itself finds all the same, and writes nothing.
+    # No server says which one it is. A copy of one into itself, by another name, finds all the same and writes nothing.
+    if "://" in goal.path:
         return origin.path == goal.path
     return origin.read(lambda snapshot: snapshot.identity()) == goal.read(lambda snapshot: snapshot.identity())
 
 
-def _names(context: Context, origin: Store, said: list[str]) -> dict[str, str]:
+def _names(context: Context, origin: Store, said: list[str]) -> list[tuple[str, str]]:
     """Say which bucket goes into which. Raises NoSuchBucket, UnsupportedBucket."""
     if not said and context.bucket_origin == "--bucket":
         said = [context.bucket_name]
-    names = {}
-    for each in said or origin.buckets():
-        name, is_renamed, into = each.partition("=") if said else (each, "", "")
-        names[name] = into if is_renamed else name
+    parts = [each.partition("=") for each in said]
+    names = [(name, into if is_renamed else name) for name, is_renamed, into in parts]
+    names = names or [(name, name) for name in origin.buckets()]
+    for name, _ in names:
         origin.open(name)
     return names
 
 
 def _make(goal: Store, names: list[str]) -> None:
     """Make the buckets that are not there; none is made where one cannot be. Raises InvalidBucketName."""
-    missing = [name for name in names if name not in goal.buckets()]
+    known = goal.buckets()
+    missing = [name for name in names if name not in known]
     for name in missing:
         new_bucket_name(name)
     for name in missing:
