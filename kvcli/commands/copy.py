@@ -17,7 +17,7 @@ from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
 from kvcli.commands import Progress, Table
 from kvcli.engine.transaction import PAGE_BYTES_MAX, Span
 from kvcli.errors import InvalidArgument, InvalidKey, KvError, MalformedData, NotAnInteger, ReadOnly
-from kvcli.store import Bucket, as_text, bucket_name, new_bucket_name
+from kvcli.store import PAGE_KEYS, Bucket, as_text, bucket_name, new_bucket_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,7 +161,8 @@ class Copy:
         self._target = target
         self._counters = counters
         self._if_absent = if_absent
-        self._is_new = not target.store.read(lambda snapshot: snapshot.keys(target.name, Span(), 1))
+        # As many as a page has: a server may walk past all names of other buckets, so many at a time.
+        self._is_new = not target.store.read(lambda snapshot: snapshot.keys(target.name, Span(), PAGE_KEYS))
 
     def row(self) -> dict[str, object]:
         """Give the counts by name."""
