@@ -122,7 +122,7 @@ def test_writer_is_waited_for_no_longer_than_said(kvcli: Run, filled: str, mode:
     with table("t.db", f"PRAGMA journal_mode = {mode}") as connection:
         connection.execute("BEGIN IMMEDIATE")
         ran = kvcli("copy", filled, "spin:t.db", "--lock-timeout", "0.1")
-        assert (ran.returncode, b"another program writes to it" in ran.stderr) == (75, True)
+        assert (ran.returncode, b"another program uses it" in ran.stderr) == (75, True)
     assert rows("t.db") == set()
 
 

@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-SCHEME = "spin:"
 KEY_BYTES_MAX = 1_000_000_000  # What SQLite takes; Spin has no limit of its own.
 PATIENCE_SECONDS = 0.2  # SQLite waits in C, where no Ctrl-C is heard.
 
 # SQLite's primary codes: (what we call it, what to do next).
 BY_CODE: dict[int, tuple[type[KvError], str]] = {
-    sqlite3.SQLITE_BUSY: (Busy, "another program writes to it: try again, or wait longer with --lock-timeout"),
-    sqlite3.SQLITE_LOCKED: (Busy, "another program writes to it: try again, or wait longer with --lock-timeout"),
+    sqlite3.SQLITE_BUSY: (Busy, "another program uses it: try again, or wait longer with --lock-timeout"),
+    sqlite3.SQLITE_LOCKED: (Busy, "another program uses it: try again, or wait longer with --lock-timeout"),
     sqlite3.SQLITE_READONLY: (ReadOnly, "permission denied: the file, or its folder, allows reading only"),
     sqlite3.SQLITE_READONLY_ROLLBACK: (ReadOnly, "an interrupted write is to be undone first: open it in sqlite3 once"),
     sqlite3.SQLITE_READONLY_RECOVERY: (ReadOnly, "an interrupted write is to be undone first: open it in sqlite3 once"),
@@ -113,7 +112,7 @@ class Spin(Engine):
         if not os.path.lexists(self.path):
             if not os.path.isdir(os.path.dirname(self.path)):
                 raise NoSuchStore(f"no folder for {self.path}: make that first")
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         if not os.path.isfile(self.path):
             raise NoSuchStore(f"{self.path} is no file: name Spin's sqlite_key_value.db")
 
@@ -160,7 +159,8 @@ def translated(error: sqlite3.Error | OSError, path: str) -> KvError:
 def _told(columns: list[Column], tables: list[str]) -> str:
     """Say what was found instead of Spin's table."""
     if columns:
-        return "its columns are " + ", ".join([f"{name.decode()} {kind.decode()}" for name, kind, _, _ in columns])
+        words = b", ".join([b"%b %b" % column[:2] for column in columns])
+        return f"its columns are {words.decode('utf-8', 'backslashreplace')}"
     return f"there are: {', '.join(tables)}" if tables else "it is empty"
 
 
