@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from shutil import which
 from tempfile import TemporaryFile
 
 import pytest
@@ -299,6 +300,7 @@ def test_transaction_of_the_repl_holds_no_copy(kvcli: Run) -> None:
     assert (ran.returncode, os.path.exists("b")) == (2, False)
 
 
+@pytest.mark.skipif(which("script") is None, reason="Debian's package bsdutils is not installed")
 def test_progress_is_shown_on_a_terminal() -> None:
     """Who waits at a terminal sees how many keys are done; a pipe gets the counts alone."""
     fill("a", default={"k": b"1"})
