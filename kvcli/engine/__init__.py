@@ -26,6 +26,7 @@ class Engine:
 
     read_only = True
     key_bytes_max = KEY_BYTES_MAX
+    are_keys_text = False  # Whether only UTF-8 can be a key.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
         """Run `work` on one consistent snapshot."""
