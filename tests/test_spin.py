@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import shutil
@@ -12,6 +13,8 @@ import subprocess
 import pytest
 
 from kvcli.engine.rows import TABLE
+from kvcli.engine.spin import Spin
+from kvcli.errors import MalformedData
 from tests.conftest import Run
 from tests.processes import mounted
 from tests.spin import made, put, rows, table
@@ -233,3 +236,12 @@ def test_limit_on_the_size_of_files_is_told(kvcli: Run) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 21, 1 << 21))
 
     assert kvcli("copy", "spin:s.db", "spin:t.db", preexec_fn=limited).returncode == 69
+
+
+@pytest.mark.parametrize("size", [1_000_000_001, (1 << 31) + 1])
+def test_value_that_sqlite_does_not_take_is_told(here: str, size: int) -> None:
+    """One of more than a billion bytes, and one of more than Python would give it, which is another error."""
+    file = Spin(os.path.join(here, "spin.db"), writable=True, lock_timeout=1)
+    with mmap.mmap(-1, size) as value, pytest.raises(MalformedData, match="too large for SQLite"):
+        file.write(lambda update: update.put_many(b"default", [(b"k", value)], lambda _: None), 1)  # type: ignore[list-item]
+    file.close()

@@ -140,6 +140,8 @@ class Spin(Engine):
             yield
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self.path) from error
+        except OverflowError as error:  # Of more than 2 GiB Python does not even ask SQLite.
+            raise MalformedData(f"{self.path}: {BY_CODE[sqlite3.SQLITE_TOOBIG][1]}") from error
 
 
 def translated(error: sqlite3.Error | OSError, path: str) -> KvError:
