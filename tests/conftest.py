@@ -10,12 +10,16 @@ from typing import Any
 
 import lmdb
 import pytest
+from hypothesis import settings
 
 from kvcli.engine.draft import Draft
 from kvcli.store import Bucket, Store
 from tests.processes import ROOT
 from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING, Server
+
+settings.register_profile("kvcli")  # A busy machine is no failure.
+settings.load_profile("kvcli")
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 

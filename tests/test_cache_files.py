@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from kvcli.cache import Cache, name_of
-from kvcli.engine import open_shelf, register
-from kvcli.engine.entries import DEADLINE, ORDER
+from kvcli.engine import open_shelf, register, shelf
+from kvcli.engine.entries import BYTES_PER_ENTRY, DEADLINE, ORDER
+from kvcli.engine.shelf import BYTES_PER_ROUND
 from kvcli.errors import AccessDenied, Busy, KvError
 from kvcli.store import Store
 from tests.conftest import Run
@@ -312,6 +313,17 @@ def test_first_stored_is_first_evicted(path: str) -> None:
         assert left == list(range(200 - len(left), 200))
         assert 80 < len(left) < 190
         assert cache.stats()["evictions"] == 200 - len(left)
+
+
+def test_small_values_count_as_their_rows_too(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who never writes a sixteenth revision looks what has expired after four kilobytes of rows, however small the values."""
+    monkeypatch.setattr(shelf, "WRITES_PER_ROUND", 1 << 40)
+    with Store(path) as store, Cache(store) as cache:
+        cache.set("short", b"v", 1)
+        time.sleep(0.01)
+        for number in range(BYTES_PER_ROUND // BYTES_PER_ENTRY):
+            cache.set(f"k{number}", b"")
+        assert cache.stats()["expirations"] == 1
 
 
 def test_lowered_cap_is_reached_by_and_by(path: str) -> None:

@@ -275,7 +275,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(before=st.dictionaries(keys, st.binary(max_size=3)), steps=steps, low=keys, high=keys, count=st.integers(1, 5))
 def test_draft_is_the_store_as_it_will_be(
     before: dict[str, bytes], steps: list[tuple[str, object, bytes | None]], low: str, high: str, count: int

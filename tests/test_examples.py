@@ -66,6 +66,8 @@ PACKAGES = {"jq": "jq", "mdb_load": "lmdb-utils", "mdb_dump": "lmdb-utils"}
 MANY = 'seq 100 300 | sed \'s/.*/{"op":"set","key":"k&","value":""}/\' | kvcli batch --results none'
 BACKUP = "kvcli backup notes.mdb"
 CONFIG = "mkdir -p ~/.config/kvcli; printf '[profiles.work]\\nstore = \"work\"\\n' > ~/.config/kvcli/config.toml"
+NOTES = "kvcli set from notes -s notes"
+SPIN = "mkdir .spin; kvcli set visits 1 -s other; kvcli copy other spin:.spin/sqlite_key_value.db --counter visits"
 CACHED = "kvcli cache set weather sunny"
 BEFORE = {
     'kvcli list --limit 100 --cursor "$(cat cursor)"': f"{MANY}; kvcli list --limit 100 2> cursor",
@@ -73,6 +75,9 @@ BEFORE = {
     "kvcli exists lock && echo locked": "kvcli set lock 1",
     "kvcli exists --json lock": "kvcli set lock 1",
     "kvcli cache exists weather && echo cached": CACHED,
+    "kvcli copy notes notes-copy": NOTES,
+    "kvcli copy spin:.spin/sqlite_key_value.db notes --counter visits": SPIN,
+    "kvcli copy notes spin:exported.db --bucket default --bucket users=people": f"{NOTES}; kvcli bucket create users -s notes",
     "kvcli list --store notes.mdb": BACKUP,
     "kvcli restore notes.mdb --yes": BACKUP,
     "kvcli restore notes.mdb --store copy": BACKUP,

@@ -75,7 +75,7 @@ def test_batch_reads_what_export_writes(path: str, kvcli: Run) -> None:
     assert contents(path + "2") == ODD
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=40), max_size=8),
     st.sampled_from(sorted(FORMATS)),

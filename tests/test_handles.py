@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
+from functools import partial
 
 import lmdb
 import pytest
@@ -15,6 +17,7 @@ from kvcli.engine.transaction import Snapshot
 from kvcli.engine.update import Update
 from kvcli.errors import CasFailed, InvalidBucketName, NoSuchBucket
 from kvcli.store import Store
+from tests.conftest import Run
 from tests.processes import run
 
 DROP = """
@@ -217,3 +220,42 @@ def test_closed_store_leaves_no_thread(path: str) -> None:
     while len(os.listdir("/proc/self/task")) > before:
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def create_all(numbers: range, update: Update) -> None:
+    """Make buckets."""
+    for number in numbers:
+        update.create(b"b%d" % number)
+
+
+@pytest.fixture
+def many(path: str) -> str:
+    """A store with more buckets than one transaction can have open."""
+    with Store(path) as store:
+        for numbers in range(300), range(300, 600):
+            store.write(partial(create_all, numbers))
+    return path
+
+
+def sets_in_all_of() -> bytes:
+    """Make the lines of a batch that sets a key in each."""
+    lines = [{"op": "set", "bucket": f"b{number}", "key": "k", "value": "v"} for number in range(600)]
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+def test_figures_of_more_buckets_than_a_transaction_has_open(many: str, kvcli: Run) -> None:
+    """Every bucket has its row, however many there are."""
+    assert many
+    ran = kvcli("bucket", "stat")
+    assert (ran.returncode, ran.stderr, ran.stdout.count(b"\n")) == (0, b"", 601)  # With the bucket `default`.
+
+
+def test_batch_in_more_buckets_than_a_transaction_has_open(many: str, kvcli: Run) -> None:
+    """A batch is cut into transactions that can be; what is to be one says that it cannot, and does nothing."""
+    ran = kvcli("batch", "--atomic", input=sets_in_all_of())
+    assert (ran.returncode, ran.stderr.count(b"\n"), b"do it in several" in ran.stderr) == (69, 1, True)
+    with Store(many, read_only=True) as store:
+        assert not any(store.open(f"b{number}").exists("k") for number in range(600))
+    ran = kvcli("batch", input=sets_in_all_of())
+    assert (ran.returncode, ran.stdout.count(b'"ok":true')) == (0, 600)
+    assert [kvcli(word).returncode for word in ("compact", "check")] == [0, 0]

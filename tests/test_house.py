@@ -57,6 +57,7 @@ COLD = (
     *("kvcli.cli.keeping", "kvcli.commands.backup", "kvcli.commands.check", "kvcli.commands.compact"),
     *("kvcli.commands.restore", "kvcli.engine.bookkeeping", "kvcli.engine.copying", "kvcli.engine.solitude"),
     *("kvcli.cli.guests", "kvcli.wasm"),  # Entered by `run` alone.
+    *("kvcli.commands.copy", "kvcli.engine.spin", "kvcli.engine.rows"),
     *("kvcli.engine.compaction", "kvcli.engine.readers", "kvcli.commands.config_show"),
     *("kvcli.operations", "kvcli.formats", "kvcli.commands.batch", "kvcli.commands.export", "kvcli.commands.import_"),
 )

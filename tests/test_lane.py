@@ -78,7 +78,7 @@ def parts(options: dict[str, str], flags: dict[str, str]) -> st.SearchStrategy[l
     return st.lists(st.one_of(kinds), max_size=3) if flags else st.just([])
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(lines() | plausible())
 @example(["get", "-5"])
 @example(["-s", "get", "list"])

@@ -7,6 +7,7 @@ import stat
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,7 @@ from kvcli.repl.session import Session
 from kvcli.repl.toolbar import bar
 from kvcli.repl.values import laid_out, summary
 from kvcli.store import Store
+from tests.processes import mounted
 from tests.test_repl_line import text
 
 WIDTH = 80
@@ -117,7 +119,7 @@ def test_keys_of_a_transaction_are_completed(session: Session) -> None:
     assert completions(session, "get nota") == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sets(st.text("ab:/", min_size=1, max_size=6), min_size=1, max_size=150), st.text("ab:/", max_size=2))
 def test_candidates_stand_for_all_keys(keys: set[str], prefix: str) -> None:
     """Every key with the prefix is a candidate or in the group of one; a group has two keys or more; in order."""
@@ -291,6 +293,27 @@ def test_values_are_kept_where_that_is_wanted(monkeypatch: pytest.MonkeyPatch, t
     assert list(open_history().load_history_strings()) == ["set c value"]
 
 
+def test_history_outlives_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
+    """What was kept stays, the session has what could not be, and it is kept again once there is room."""
+    with mounted(os.path.join(tmp_path, "disk"), "size=64k,mode=0700") as disk:
+        monkeypatch.setenv("XDG_STATE_HOME", disk)
+        history = open_history()
+        history.append_string("get before")
+        filler = os.path.join(disk, "filler")
+        with open(filler, "wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(100)):
+                pass
+        keys = [f"k{number:090}" for number in range(60)]
+        for key in keys:
+            history.append_string(f"get {key}")
+        assert history.get_strings()[-1] == f"get {keys[-1]}"
+        os.remove(filler)
+        history.append_string("get after")
+        kept = list(open_history().load_history_strings())
+        assert (kept[0], kept[-1]) == ("get after", "get before")
+        assert all(f"get {keys[-1]}".startswith(line[:10]) for line in kept[1:-1])
+
+
 def test_history_that_is_a_fifo_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
     """It would wait for a reader for ever."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -354,7 +377,7 @@ def test_long_values_are_cut(value: bytes) -> None:
     assert "in all, cut here: `| less` shows the rest" in note
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text | st.text("get sk'\"\\|>{[:,]}-=# \n", max_size=30).map(lambda typed: "set " + typed))
 def test_whatever_is_typed_no_organ_fails(typed: str) -> None:
     """Completion, colours, hints, bar and history take any text, at any moment of its being typed."""
@@ -371,7 +394,7 @@ def test_whatever_is_typed_no_organ_fails(typed: str) -> None:
             assert not kept or kept.isprintable() or "|" in kept or ">" in kept
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300) | text.map(lambda value: value.encode()))
 def test_whatever_is_stored_nothing_acts_on_the_terminal(value: bytes) -> None:
     """Every way of showing a value gives printable text, and lines."""

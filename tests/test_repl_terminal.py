@@ -331,6 +331,20 @@ def test_other_encodings_are_no_way_in(path: str) -> None:
         assert terminal.seen.count(b"\xdb2J") == 3
 
 
+def test_line_that_a_program_did_not_end_is_left(path: str) -> None:
+    """What a pipe prints without a newline is not painted over by the prompt; what ends with one is as it was."""
+    with Store(path) as store:
+        store.open("default").set("k", b"hello")
+    with repl(path) as terminal:
+        terminal.enter("get k | cat")
+        terminal.until("hello%\n")
+        terminal.enter("get k | sed p")
+        assert "hello\nhello%\n" in terminal.until("hello\nhello%")
+        terminal.enter("exists k")
+        terminal.rest(0.5)
+        assert [line for line in terminal.lines() if "%" in line] == ["hello%", "hello%"]
+
+
 def test_closed_stderr_ends_no_session(path: str) -> None:
     """Nobody is told what is wrong then; that is all."""
     Store(path).close()

@@ -12,6 +12,7 @@ wasmtime = pytest.importorskip("wasmtime", reason="the extra wasm is not install
 
 from wasmtime.component import Component, Variant
 
+from kvcli.engine.transaction import Span
 from kvcli.errors import KvError
 from kvcli.store import Bucket, Store
 from kvcli.wasm import store as store_room
@@ -192,6 +193,26 @@ def test_pages(home: Bucket, shape: Shape) -> None:
     second = guest("bucket-list-keys", bucket, first.cursor)
     assert (first.keys + second.keys, second.cursor) == (keys, None)
     assert isinstance(first.cursor, int if shape is DRAFT else str)
+
+
+def test_numbers_go_on_where_the_last_page_ended(home: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next page is not counted from the first key on; any other number is, and gives the keys from that one on."""
+    keys = [f"{number:04}" for number in range(4500)]
+    home.store.write(lambda update: update.put_many(home.name, [(key.encode(), b"") for key in keys], home.check))
+    read: list[bytes] = []
+    pages = Bucket.pages
+
+    def seen(self: Bucket, span: Span) -> Iterator[list[bytes]]:
+        read.append(span.low)
+        return pages(self, span)
+
+    monkeypatch.setattr(Bucket, "pages", seen)
+    guest, bucket = of(DRAFT, home)
+    for start in (0, 1000, 2000, 3000, 4000, 1000, 2500, 3000):
+        page = guest("bucket-list-keys", bucket, start or None)
+        end = (start // 1000 + 1) * 1000
+        assert (page.keys, page.cursor) == (keys[start:end], end if end < 4500 else None)
+    assert read == [b"", *(b"%04d\0" % number for number in (999, 1999, 2999, 3999)), b"", b"", b"2999\0"]
 
 
 def test_cursor_that_no_page_gave(home: Bucket) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 KEYS = ("key", "keys", "prefix", "start", "end")  # Arguments and options whose word is a key, or the start of one.
 BUCKETS = ("bucket",)
-FILES = ("file", "output", "modtime", "store", "dir", "arguments")
+FILES = ("file", "output", "modtime", "store", "dir", "arguments", "source", "target")
 ELSEWHERE = ("cache ", "export", "import")  # Commands whose keys are those of no bucket, or names of fields.
 
 

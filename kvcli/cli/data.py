@@ -89,3 +89,40 @@ def import_(
     Without --format, the name and the first bytes of FILE tell it. A bad record is exit code 65, and those before it stay.
 
     """
+
+
+@declare(app, "copy", writing=True, without=("store", "profile", "create"))
+def copy(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A store, or spin:FILE.", show_default=False)],
+    target: Annotated[str, typer.Argument(metavar="DST", help="A store, or spin:FILE.", show_default=False)],
+    bucket: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--bucket",
+            "-b",
+            metavar="NAME[=BUCKET]",
+            help="Only this bucket, into BUCKET; KVCLI_BUCKET does not count.",
+        ),
+    ] = None,
+    if_absent: Annotated[bool, typer.Option("--if-absent", help="Leave keys alone that DST has already.")] = False,
+    counter: Annotated[
+        list[str] | None,
+        typer.Option("--counter", metavar="KEY", help="This is a counter, which Spin keeps in another way."),
+    ] = None,
+    counter_prefix: Annotated[
+        list[str] | None, typer.Option("--counter-prefix", metavar="P", help="And so are all keys that start with P.")
+    ] = None,
+) -> None:
+    """Copy all keys and values, bucket by bucket, from one store into another.
+
+    Examples:
+      kvcli copy notes notes-copy
+      kvcli copy spin:.spin/sqlite_key_value.db notes --counter visits
+      kvcli copy notes spin:exported.db --bucket default --bucket users=people
+
+    A store is what --store takes; spin:FILE is the file in which Spin keeps its key-value stores, each a bucket here. DST
+    and its buckets are made; a key that is there is overwritten, and one that only DST has stays. It counts what was
+    copied, what was the same already, what --if-absent kept, and what DST cannot take: the first of those is named, exit
+    code 65. If it was interrupted, run it again: only what is missing is written. Caches are not copied.
+
+    """

@@ -105,19 +105,21 @@ def declare(
     numbers: bool = False,
     takes_command: bool = False,
     dashes: bool = False,
+    without: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], None]:
     """Declare a command by a function that has its signature and its help, and no body.
 
     One that `takes_command` ends its own options with the first word of that, also where no -- stands before; one with
-    `dashes` takes a command only behind those.
+    `dashes` takes a command only behind those. What it is `without` are shared options that mean nothing to it.
     What Typer calls instead gives an Invocation: the parsed words, less those that are the default anyway.
     """
-    common = WRITING if writing else READING
+    common = {name: kind for name, kind in (WRITING if writing else READING).items() if name not in without}
 
     def register(declared: Callable[..., None]) -> None:
         own = inspect.signature(declared, eval_str=True).parameters
         shared = {name: kind for name, kind in common.items() if name not in own}
         names = [name for name in own if name != "ctx"]
+        flags = {Json, ReadOnly, Create, Adopt}
 
         def understood(ctx: typer.Context, **values: Any) -> Invocation:
             arguments = {name: unshield(values[name]) for name in names if values[name] != own[name].default}
@@ -127,9 +129,7 @@ def declare(
         parameters = [inspect.Parameter("ctx", KEYWORD, annotation=typer.Context)]
         parameters += [parameter.replace(kind=KEYWORD) for parameter in own.values()]
         parameters += [
-            inspect.Parameter(
-                name, KEYWORD, annotation=kind, default=False if kind in {Json, ReadOnly, Create, Adopt} else None
-            )
+            inspect.Parameter(name, KEYWORD, annotation=kind, default=False if kind in flags else None)
             for name, kind in shared.items()
         ]
         understood.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

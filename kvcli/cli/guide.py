@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # The REPL has some of these commands and the command line others, so each passes over what it has not.
 GROUPS = {
     "Keys": ("get", "set", "delete", "exists", "list", "incr", "cas", "edit", "watch"),
-    "Much at once": ("batch", "export", "import"),
+    "Much at once": ("batch", "export", "import", "copy"),
     "Buckets and the store": ("use", "bucket", "stat", "backup", "restore", "check", "compact"),
     "Cache": ("cache",),
     "Components": ("run",),

@@ -132,7 +132,7 @@ class Output:
         return self.complain(stream.error) if stream.error is not None else 0
 
     def _show_progress(self, progress: Progress) -> int:
-        with self._bar(progress.total, "bytes") as advance:
+        with self._bar(progress.total, progress.unit) as advance:
             for done in progress.steps:
                 advance(done)
         return self.show(progress.answer)

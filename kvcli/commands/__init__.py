@@ -94,12 +94,13 @@ class Stream:
 class Progress:
     """Work that takes long: `steps` does it, and gives how much of `total` is done; then `answer` is it."""
 
-    __slots__ = ("answer", "steps", "total")
+    __slots__ = ("answer", "steps", "total", "unit")
 
-    def __init__(self, steps: Iterator[int], answer: Record | Table) -> None:
+    def __init__(self, steps: Iterator[int], answer: Record | Table, unit: str = "bytes") -> None:
         """Hold what does the work."""
         self.steps = steps
         self.answer = answer
+        self.unit = unit
         self.total: int | None = None
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from kvcli.cache import Cache
     from kvcli.engine import Engine
-    from kvcli.engine.draft import Draft
     from kvcli.engine.files import Files
 
 
@@ -62,6 +61,7 @@ class Context:
         self._location = location
         self._store: Store | None = None
         self._cache: Cache | None = None
+        self._others: list[Context] = []
         self._writable = False
 
     @property
@@ -141,10 +141,21 @@ class Context:
                 "that works on files, and this store is on a server: kvcli export writes its data; redis-cli --rdb, its files"
             )
 
-    def plan(self, draft: Draft) -> None:
-        """Let commands work on a draft of the store, which is somebody else's."""
-        self._keep(draft)
+    def plan(self, engine: Engine) -> None:
+        """Let commands work on an engine that is open: a draft of the store, which is somebody else's, or no LMDB at all."""
+        self._keep(engine)
         self._writable = True
+
+    def other(self, store: str, origin: str) -> Context:
+        """Give what finds and opens another store, under the same settings; it is closed with this one.
+
+        Raises InvalidArgument where this one was chosen: who uses others names them.
+        """
+        if self._location is None and self._chosen != (None, None):
+            raise InvalidArgument("SRC and DST name the stores: leave --store and --profile out")
+        settings = {name: getattr(self, name) for name in ("read_only", "lock_timeout", "durability", "adopt")}
+        self._others.append(Context(location=Location(store, origin), **settings))
+        return self._others[-1]
 
     def bucket_to_read(self) -> Bucket:
         """Open the bucket read-only."""
@@ -236,6 +247,8 @@ class Context:
             self._store.close()
             self._store = None
             self._writable = False
+        while self._others:
+            self._others.pop().close()
 
     def _no_store(self) -> NoSuchStore:
         return NoSuchStore(f"no store at {self.location.shown} (from {self.location.origin}): the first set makes one")

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 
 from kvcli.commands import Replay
-from kvcli.errors import InvalidArgument
+from kvcli.errors import GuestTrapped, InvalidArgument
 from kvcli.store import Bucket
 from kvcli.units import milliseconds, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from kvcli.commands.context import Context
     from kvcli.wasm.sandbox import Folder
 
 READ_ONLY = ":ro"
-MEMORY_BYTES_MIN = 1 << 16  # A page of WebAssembly's.
+STDOUT = 1
+FUEL_MAX = (1 << 64) - 1
+MEMORY_BYTES_MIN, MEMORY_BYTES_MAX = 1 << 16, 1 << 62  # A page of WebAssembly's; what wasmtime takes.
 
 
 def run(
@@ -41,6 +43,8 @@ def run(
 
     wasm.require()
     seconds, room = limits(timeout, memory)
+    if fuel is not None and fuel > FUEL_MAX:
+        raise InvalidArgument(f"--fuel is 1 to {FUEL_MAX}, not {fuel}")
     given: dict[str, Any] = {
         "buckets": grants(context, bucket or []),
         "denied": deny or [],
@@ -51,8 +55,8 @@ def run(
     }
 
     def guest() -> Iterator[tuple[int, bytes]]:
-        replay.exit_code = wasm.run(
-            file, arguments or [], timeout=seconds, memory=room, fuel=fuel, watch=watch, **given
+        replay.exit_code = ended(
+            lambda: wasm.run(file, arguments or [], timeout=seconds, memory=room, fuel=fuel, watch=watch, **given)
         )
         yield from ()
 
@@ -60,12 +64,34 @@ def run(
     return replay
 
 
+def ended(work: Callable[[], int]) -> int:
+    """Run a guest and give its exit code. Raises BrokenPipeError where it failed since nobody reads what it prints."""
+    try:
+        code = work()
+    except GuestTrapped:
+        if not is_left():
+            raise
+        code = GuestTrapped.exit_code
+    if code and is_left():
+        raise BrokenPipeError
+    return code
+
+
+def is_left() -> bool:
+    """Tell whether the reader of stdout went away."""
+    from select import POLLERR, poll
+
+    stdout = poll()
+    stdout.register(STDOUT, 0)
+    return any(event & POLLERR for _, event in stdout.poll(0))
+
+
 def limits(timeout: str | None, memory: str | None) -> tuple[float | None, int | None]:
     """Read seconds and bytes. Raises InvalidArgument."""
     seconds = None if timeout is None else milliseconds(timeout, "--timeout") / 1000
     room = None if memory is None else size(memory, "--memory")
-    if room is not None and room < MEMORY_BYTES_MIN:
-        raise InvalidArgument(f"--memory is at least 64K, the smallest that a component can have, not {memory}")
+    if room is not None and not MEMORY_BYTES_MIN <= room <= MEMORY_BYTES_MAX:
+        raise InvalidArgument(f"--memory is 64K, the smallest that a component can have, to 4194304T, not {memory}")
     return seconds, room
 
 

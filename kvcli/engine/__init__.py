@@ -47,6 +47,7 @@ class Engine:
     remembers = True  # That a key was written, though it has the same value again: tokens know it, and drafts.
     transactional = True  # Whatever keys there are can be written at once.
     flies = False  # Batches that are not atomic go by `fly`.
+    are_keys_text = False  # Whether only UTF-8 can be a key.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
         """Run `work` on one consistent snapshot."""

@@ -138,15 +138,12 @@ def extend_file(path: str, missing: int) -> None:
 
 
 def verify(path: str, name: str | None = None) -> None:
-    """Walk every page in pure Python. Raises DamagedStore with the first problem found, of what `name` says it is."""
-    from lmdb.verify import VerifyError, verify
+    """Look through every page in pure Python. Raises DamagedStore with the first problem found, of what `name` says it is."""
+    from kvcli.engine.inspection import problems
 
-    try:
-        problems = verify(path, subdir=False)  # type: ignore[no-untyped-call]
-    except VerifyError as error:
-        problems = [str(error)]
-    if problems:
-        raise DamagedStore(f"{name or path} is truncated or damaged ({problems[0]}): restore it from a backup")
+    found = problems(path)
+    if found:
+        raise DamagedStore(f"{name or path} is truncated or damaged ({found[0]}): restore it from a backup")
 
 
 def sync_folder(folder: str) -> None:

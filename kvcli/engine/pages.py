@@ -27,7 +27,9 @@ class Pages:
         span = span if place is None else span.after(place)
         keys = self.keys(bucket, span, count + 1)
         if 0 < len(keys) <= count:
-            self.keys(bucket, span.after(keys[-1]), 1)  # Of a damaged tree that leads back there is more, which is told.
+            self.keys(
+                bucket, span.after(keys[-1]), count
+            )  # Of a damaged tree that leads back there is more, which is told.
         return keys[:count], keys[count - 1] if len(keys) > count else None
 
     def item_page(

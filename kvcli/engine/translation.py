@@ -26,7 +26,7 @@ ROOM_BYTES = 1 << 20  # ext4 still has some when it has none for who asks.
 # What LMDB calls it: (what we call it, what to do next).
 BY_CLASS: dict[type[lmdb.Error], tuple[type[KvError], str]] = {
     lmdb.MapFullError: (Full, "the map is full and cannot grow: free address space (ulimit -v) or disk"),
-    lmdb.DbsFullError: (Full, "too many buckets are in use at once: close some"),
+    lmdb.DbsFullError: (Full, "one transaction uses too many buckets, more than 500 or so: do it in several"),
     lmdb.ReadersFullError: (Full, "the table of readers is full: end programs that read this store"),
     lmdb.TxnFullError: (Full, "the transaction is too large: write in smaller pieces"),
     lmdb.TlsFullError: (Full, "the process has no thread-local storage left"),

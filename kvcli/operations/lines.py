@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from _codecs import utf_8_decode
 from select import POLLIN, poll
 
 TYPE_CHECKING = False
@@ -57,12 +58,13 @@ def blocks(handle: int, *, arrays: bool = False) -> Iterator[Block]:
     Memory is bounded: TOO_LONG stands for a line that is longer than any may be.
     """
     cut: _Lines | _Elements | None = None
-    read, number, start = 0, 1, b""
+    read, number, begin = 0, 1, b""
     for piece, paused in _pieces(handle):
         read += len(piece)
         if cut is None:
-            start = (start + piece).removeprefix(BOM)
-            if len(start) < PIECE_BYTES and (BOM.startswith(start) or (arrays and start.isspace())):
+            begin += piece
+            start = begin.removeprefix(BOM)
+            if len(begin) < PIECE_BYTES and (BOM.startswith(begin) or (arrays and start.isspace())):
                 continue  # Whether it is an array is not to be seen yet.
             cut = _Elements() if arrays and start.lstrip()[:1] == b"[" else _Lines()
             piece = start  # noqa: PLW2901 - of the text, to which a byte order mark does not belong
@@ -72,7 +74,7 @@ def blocks(handle: int, *, arrays: bool = False) -> Iterator[Block]:
         if content or paused:
             del content, piece  # Whoever takes the block may let go of it.
             yield block
-    if rest := start if cut is None else cut.end():
+    if rest := begin.removeprefix(BOM) if cut is None else cut.end():
         yield Block("line" if cut is None else cut.unit, number, rest, paused=True, read=read)
 
 
@@ -205,9 +207,11 @@ class _Elements:
 
 
 def is_utf8(text: bytes) -> bool:
-    """Tell whether bytes are text."""
+    """Tell whether bytes are text. Piece by piece, as what is decoded takes one to four times the room."""
+    view, at = memoryview(text), 0
     try:
-        text.decode()
+        while at < len(view):
+            at += utf_8_decode(view[at : at + PIECE_BYTES], "strict", at + PIECE_BYTES >= len(view))[1]
     except UnicodeDecodeError:
         return False
     return True

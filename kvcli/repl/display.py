@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kvcli.commands import Listing, Record
     from kvcli.repl.session import Session
 
+UNENDED = b"\x1b[7m%\x1b[27m"
 ROWS_MAX = 1000  # A list without a limit ends here, on a screen.
 
 
@@ -103,6 +104,17 @@ def width() -> int:
         return os.get_terminal_size(sys.stdout.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
+
+
+def end_line() -> None:
+    """Leave a line that a program did not end, with a mark behind it, as zsh does; at the beginning of one nothing is seen.
+
+    Where the cursor is, only the terminal knows, and would have to be asked. The mark and blanks for the rest of a line reach
+    the next one just if the line was begun.
+    """
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in DUMB:
+        sys.stdout.buffer.write(UNENDED + b" " * (width() - 1) + b"\r\x1b[K")
+        sys.stdout.flush()
 
 
 def show(parts: StyleAndTextTuples, file: TextIO) -> None:

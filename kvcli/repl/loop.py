@@ -20,7 +20,7 @@ from kvcli.cli.shield import raise_shield
 from kvcli.errors import KvError
 from kvcli.location import setting
 from kvcli.repl.completer import KeyCompleter
-from kvcli.repl.display import Display, show, width
+from kvcli.repl.display import Display, end_line, show, width
 from kvcli.repl.greeting import greeting
 from kvcli.repl.hint import Hint
 from kvcli.repl.history import open_history
@@ -192,6 +192,7 @@ def _run(session: Session, text: str, interrupts: Interrupts) -> None:
             continue
         display = Display(session)
         code = _run_line(session, line, display, interrupts)
+        end_line()  # Programs in pipes, editors and components print there too.
         if code and line.tail is not None and not display.has_told:
             display.note(f"exit code {code}")  # Of the shell, which may have said nothing.
         if session.timing and session.elapsed is not None:

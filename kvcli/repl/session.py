@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ALONE = ("compact",)  # Nobody may have the store open beside these.
 CUT_SHORT = ("batch",)  # What has not done all where nobody reads its answers.
+ELSEWHERE = ("copy",)  # What names its stores itself.
 PLACES = {"store", "profile"}
 
 
@@ -99,7 +100,7 @@ class Session:
             answer = own(**invocation.arguments)
             output.json = False  # It is about the session, and no data.
             return output.show(answer)
-        if self.draft is not None and PLACES & set(settings):
+        if self.draft is not None and (PLACES & set(settings) or invocation.command in ELSEWHERE):
             raise InvalidArgument("a transaction is open: commit or rollback before you turn to another store")
         context = self.context(output, **settings)
         if invocation.command in ALONE:

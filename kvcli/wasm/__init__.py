@@ -39,7 +39,7 @@ def run(
     other no-such-store. `cache` opens the cache that it may use. It sees `variables`, `folders`, stdout and stderr, and stdin
     unless that is False. It may run for `timeout` seconds, take `memory` bytes, and burn `fuel`, a unit for most instructions.
     `compiled` is a folder of mode 0700 to keep machine code in. With `watch`, the watcher that the component exports is told
-    of what it wrote, when it is done.
+    of what it wrote, when it is done; of what it writes then it is not.
     Raises InvalidArgument for words that are no UTF-8, NoSuchImport, also without the extra `wasm`, OSError for the file,
     MalformedData for what is no component, NoSuchFile for a folder, GuestTrapped, GuestTimedOut.
     """

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from kvcli.cache import Cache, Occupied, Vacant, name_of
 from kvcli.engine.queues import wait
-from kvcli.errors import KvError, Other
-from kvcli.wasm.host import FUTURES
+from kvcli.errors import HandleConsumed, KvError, Other
+from kvcli.wasm.shapes import FUTURES
 from kvcli.wasm.store import Refused, passing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from kvcli.cache import Vacancy
     from kvcli.wasm.border.link import Function
@@ -46,7 +47,7 @@ class Outgoing:
 
     def write(self, value: bytes) -> None:
         """Take the bytes, and fill the vacancy with them. Raises HandleConsumed where that was done, and what a set does."""
-        self.value = passing(value)
+        self.value = value
         if self._vacancy is not None:
             self._vacancy.fill(value, self._ttl)
 
@@ -54,6 +55,16 @@ class Outgoing:
         """Let the next one fill the vacancy, if this one did not."""
         if self._vacancy is not None:
             self._vacancy.drop()
+
+
+class Spent(Outgoing):
+    """What the second fill of a vacancy gives: nothing can be written there."""
+
+    __slots__ = ()
+
+    def write(self, value: bytes) -> NoReturn:  # noqa: ARG002 - it goes nowhere
+        """Refuse. Raises HandleConsumed."""
+        raise HandleConsumed("this vacancy is filled already")
 
 
 class Meeting:
@@ -65,6 +76,7 @@ class Meeting:
         self._entry: Occupied | Vacant | None = None if value is None else Occupied(value)
         self._steps = cache.rendezvous(raw, lambda: cache.shelf.peek(raw))
         self._claim = next(self._steps) if value is None else None
+        self.size = len(value or b"")
         self.is_fetched = False  # By the guest, which from then on has to drop the vacancy itself.
 
     def look(self, timeout: float = 0.0) -> Occupied | Vacant | None:
@@ -90,12 +102,13 @@ class Meeting:
 class Future:
     """What a function gives instead of its answer."""
 
-    __slots__ = ("look", "meeting")
+    __slots__ = ("look", "meeting", "size")
 
-    def __init__(self, look: Callable[[], Answer | None], meeting: Meeting | None = None) -> None:
-        """`look` gives the answer, None while there is none."""
+    def __init__(self, look: Callable[[], Answer | None], meeting: Meeting | None = None, size: int = 0) -> None:
+        """`look` gives the answer, None while there is none; it keeps so many bytes for that."""
         self.look = look
         self.meeting = meeting
+        self.size = size
 
     def drop(self) -> None:
         """Give up what it still holds."""
@@ -112,12 +125,15 @@ def values(host: Host, types: Types) -> dict[str, Function]:
     """Give the functions of the interface `types` that the cache needs."""
     outgoing, incoming = host.outgoing, host.incoming
 
+    def write(number: int, value: bytes) -> None:
+        outgoing.hold(len(passing(value)) - len(outgoing[number].value))
+        outgoing[number].write(value)
+
     def no_streams(_: int) -> None:
         raise Other(NO_STREAMS)
 
     functions: dict[str, Function] = {
-        "[static]outgoing-value.new-outgoing-value": lambda: outgoing.add(Outgoing()),
-        "[method]outgoing-value.outgoing-value-write-body-sync": lambda number, value: outgoing[number].write(value),
+        "[method]outgoing-value.outgoing-value-write-body-sync": write,
         "[method]outgoing-value.outgoing-value-write-body-async": no_streams,
         "[method]incoming-value.incoming-value-consume-sync": lambda number: passing(incoming[number]),
         "[static]incoming-value.incoming-value-consume-sync": lambda number: passing(incoming.take(number)),
@@ -126,7 +142,11 @@ def values(host: Host, types: Types) -> dict[str, Function]:
         "[method]incoming-value.incoming-value-size": lambda number: len(incoming[number]),
         "[method]incoming-value.size": lambda number: len(incoming[number]),
     }
-    return {name: _with_error(host, functions[name]) for name in functions.keys() & types.keys()}
+    return {
+        # This one has no error to give: where there is no room, the guest ends.
+        "[static]outgoing-value.new-outgoing-value": lambda: outgoing.add(Outgoing()),
+        **{name: _with_error(host, functions[name]) for name in functions.keys() & types.keys()},
+    }
 
 
 def functions(host: Host, types: Types) -> dict[str, Function]:
@@ -166,7 +186,7 @@ class Futures:
             return self._failed(error)
         if isinstance(answer, bytes):
             value = answer
-            return host.futures.add(Future(lambda: ("ok", host.incoming.add(value))))
+            return host.futures.add(Future(lambda: ("ok", host.incoming.add(value)), size=len(value)))
         return host.futures.add(Future(lambda: ("ok", answer)))
 
     def get_or_set(self, key: str) -> int:
@@ -175,7 +195,7 @@ class Futures:
             meeting = Meeting(self._cache, key)
         except KvError as error:
             return self._failed(error)
-        return self._host.futures.add(Future(lambda: _entry(self._host, meeting), meeting))
+        return self._host.futures.add(Future(lambda: _entry(self._host, meeting), meeting, meeting.size))
 
     def listen(self, number: int) -> Any:
         """Wait for the answer of a future, and give a pollable that is ready."""
@@ -186,7 +206,8 @@ class Futures:
 
     def fill(self, number: int, ttl: int | None) -> int:
         """Give what the guest writes the value of a vacancy into, which is that one's from now on."""
-        return self._host.outgoing.add(Outgoing(self._host.vacancies.replace(number, None), ttl))
+        vacancy = self._host.vacancies.replace(number, None)
+        return self._host.outgoing.add(Spent() if vacancy is None else Outgoing(vacancy, ttl))
 
     def _failed(self, error: KvError) -> int:
         message = str(error)

@@ -26,7 +26,7 @@ def load(engine: Engine, wasm: bytes, folder: str | None, configuration: str) ->
     if folder is None or not is_private(folder):
         return Component(engine, wasm)
     file = os.path.join(folder, f"{blake2b(wasm, digest_size=32).hexdigest()}-{_library()}-{configuration}{SUFFIX}")
-    if os.path.exists(file):
+    if os.path.isfile(file):
         with suppress(WasmtimeError, UnicodeEncodeError):  # Cut short; or in a folder that wasmtime cannot name.
             return Component.deserialize_file(engine, file)
     component = Component(engine, wasm)
@@ -55,10 +55,13 @@ def _keep(code: bytes | bytearray, file: str) -> None:
     from tempfile import NamedTemporaryFile
 
     folder = os.path.dirname(file)
-    with NamedTemporaryFile(dir=folder, delete=False) as written:
+    with NamedTemporaryFile(dir=folder, suffix=SUFFIX, delete=False) as written:
         try:
             written.write(code)
             written.flush()
+            os.fsync(
+                written.fileno()
+            )  # After a power cut half of it could stand there, and nothing but its start is checked.
             os.rename(written.name, file)
         except BaseException:
             os.unlink(written.name)
@@ -67,7 +70,7 @@ def _keep(code: bytes | bytearray, file: str) -> None:
 
 
 def _make_room(folder: str) -> None:
-    """Remove the files that were compiled first, where there are too many."""
+    """Remove the files that were compiled first, where there are too many; also what a process left that was killed."""
     files = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(SUFFIX)]
     for file in sorted(files, key=os.path.getmtime)[:-FILES_MAX]:
         os.unlink(file)

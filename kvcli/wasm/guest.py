@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kvcli.wasm.host import Host
     from kvcli.wasm.sandbox import Sandbox
 
-RUN = "wasi:cli/run"
+RUN, RUN_TYPE = "wasi:cli/run", "() -> result<_, _>"
 MISSING = "matching implementation was not found in the linker"
 # Where memory is limited: each of so many memories, and their number; and tables, an element of which takes so much.
 MEMORIES_MAX, ELEMENT_BYTES = 16, 8
@@ -82,17 +82,32 @@ class Guest:
             raise MalformedData(f"{self.name} is no component: {reason(error)}") from error
 
     def _run(self, linker: Linker, sandbox: Sandbox, host: Host, link: Link) -> int:
-        store = self._store(sandbox)
-        host.enter(store)
-        exports = Exports(self.name, self.component, store, linker.instantiate(store, self.component))
-        watcher = Watcher(exports, host.changes) if host.changes is not None else None
-        run = exports.find(RUN, "run")
+        exports = self._exports(linker, sandbox, host, link)
+        watcher = Watcher(exports) if host.changes is not None else None
+        run = exports.find(RUN, "run", RUN_TYPE)
         if run is None:
             raise MalformedData(f"{self.name} exports no {RUN}, so that there is nothing to run: make it a command")
-        answer = run(store)
-        if watcher is not None:
-            watcher.tell(link, host.buckets)
-        return 1 if answer.tag == "err" else 0
+        try:
+            code = 1 if run(exports.store).tag == "err" else 0
+        except ExitTrap as error:
+            code = error.code
+            if watcher is not None:  # An instance that ended so cannot be entered any more.
+                watcher = Watcher(self._exports(linker, sandbox, host, link))
+        if watcher is not None and host.changes is not None:
+            watcher.tell(host.changes, link, host.buckets)
+        return code
+
+    def _exports(self, linker: Linker, sandbox: Sandbox, host: Host, link: Link) -> Exports:
+        store = self._store(sandbox)
+        link.check()  # The epoch may have moved on before the store had its deadline, which counts from then.
+        host.enter(store)
+        try:
+            instance = linker.instantiate(store, self.component)
+        except WasmtimeError as error:
+            if MISSING not in str(error).partition("\n")[0]:
+                raise
+            raise NoSuchImport(f"{self.name} imports what kvcli does not have: {missing(str(error))}") from error
+        return Exports(self.name, self.component, store, instance, host.names)
 
     def _store(self, sandbox: Sandbox) -> Store:
         store = Store(self.engine)
@@ -104,18 +119,17 @@ class Guest:
             store.set_fuel(self.limits.fuel)
         return store
 
-    def _told(self, error: WasmtimeError) -> GuestTrapped | NoSuchImport:
-        text = str(error)
-        if MISSING in text:
-            return NoSuchImport(f"{self.name} imports what kvcli does not have: {missing(text)}")
-        if HOSTCALL_FUEL in text:
+    def _told(self, error: WasmtimeError) -> GuestTrapped:
+        if HOSTCALL_FUEL in reason(error):
             return GuestTrapped(f"{self.name} passed more than 2.7 MB to the host in one call, which wasmtime ends")
         return GuestTrapped(f"{self.name} trapped: {reason(error)}")
 
 
 def reason(error: WasmtimeError) -> str:
     """Give the one line that matters: the last cause of all, or the first line, where none is told."""
-    first, _, causes = str(error).strip().partition("Caused by:")
+    first, _, causes = str(error).strip().rpartition("Caused by:")  # Functions have names that say anything.
+    if not first:
+        first, causes = causes, ""
     line = causes.strip().splitlines()[-1] if causes.strip() else first.splitlines()[0]
     return line.strip().removeprefix("wasm trap: ")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wasmtime.component import ResourceType
@@ -10,7 +9,7 @@ from wasmtime.component import ResourceType
 from kvcli.wasm import atomics, batch, store
 from kvcli.wasm.handles import Handles
 from kvcli.wasm.pollables import Pollables
-from kvcli.wasm.shapes import interfaces
+from kvcli.wasm.shapes import FUTURES, interfaces, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from kvcli.wasm.grants import Grants
     from kvcli.wasm.shapes import Interface, Types
     from kvcli.wasm.watcher import Changes
-
-FUTURES = ("future-get-result", "future-exists-result", "future-result", "future-get-or-set-result")
 
 
 def cached(room: str) -> Callable[[Host, Types], dict[str, Function]]:
@@ -62,11 +59,11 @@ class Host:
         """Begin with nothing held. `changes` takes note of what the guest writes; `cache` opens the one for it."""
         self.grants, self.changes, self.cache = grants, changes, cache
         self.buckets: Handles[Bucket] = Handles()
-        self.swaps: Handles[Cas] = Handles()
+        self.swaps: Handles[Cas] = Handles(weigh=lambda each: len(each.current() or b""))
         self.errors: Handles[str] = Handles()
-        self.incoming: Handles[bytes] = Handles()
-        self.outgoing: Handles[Outgoing] = Handles(lambda each: each.drop())
-        self.futures: Handles[Future] = Handles(lambda each: each.drop())
+        self.incoming: Handles[bytes] = Handles(weigh=len)
+        self.outgoing: Handles[Outgoing] = Handles(lambda each: each.drop(), lambda each: len(each.value))
+        self.futures: Handles[Future] = Handles(lambda each: each.drop(), lambda each: each.size)
         self.vacancies: Handles[Vacancy | None] = Handles(lambda each: None if each is None else each.drop())
         self._handles: dict[str, Handles[Any]] = {
             "bucket": self.buckets,
@@ -77,6 +74,7 @@ class Host:
             "vacancy": self.vacancies,
             **dict.fromkeys(FUTURES, self.futures),
         }
+        self.names: list[tuple[ResourceType, str]] = []  # The resources, as the types of the component have them.
         self._pollables: Pollables | None = None
         self.pollable: Callable[[], Any] = lambda: None
 
@@ -99,18 +97,18 @@ class Host:
         """
         known = [each for each in interfaces(component, engine) if each.name in INTERFACES]
         kinds = {name: ResourceType.host(number) for number, name in enumerate(self._handles, 1)}
-        resources = [(kind, number) for number, kind in enumerate(kinds.values(), 1)]
         numbers = {name: number for number, name in enumerate(kinds, 1)}
+        self.names = [(kind, name) for name, kind in kinds.items()]
         for interface in known:
-            resources += [(kind, numbers[name]) for name, kind in interface.resources.items() if name in numbers]
+            self.names += [(kind, name) for name, kind in interface.resources.items() if name in numbers]
         if any(interface.resources.keys() - numbers.keys() for interface in known):
             self._pollables = Pollables(engine, load)
             kinds |= self._pollables.kinds()
-        link = link_of(resources, store.refuse)
+        link = link_of([(kind, numbers[name]) for kind, name in self.names], store.refuse)
         with linker.root() as root:
             for interface in known:
                 with root.add_instance(interface.import_name) as instance:
-                    self._define(instance, interface, kinds, link)
+                    self._define(instance, interface, kinds, types_of(interface.functions, self.names), link)
         return link
 
     def enter(self, guest: Store) -> None:
@@ -124,13 +122,12 @@ class Host:
             handles.close()
 
     def _define(
-        self, instance: LinkerInstance, interface: Interface, kinds: dict[str, ResourceType], link: Link
+        self, instance: LinkerInstance, interface: Interface, kinds: dict[str, ResourceType], types: Types, link: Link
     ) -> None:
         for name in interface.resources.keys() & kinds.keys():
             handles = self._handles.get(name)
             leave = (lambda _, __: None) if handles is None else (lambda _, number, drop=handles.drop: drop(number))
             instance.add_resource(name, kinds[name], leave)
-        functions = INTERFACES[interface.name](self, interface.functions)
-        for name in interface.functions.keys() & functions.keys():
-            with suppress(TypeError):  # Of types that no shape has, and so undefined.
-                link.define(instance, name, interface.functions[name], functions[name])
+        functions = INTERFACES[interface.name](self, types)
+        for name in types.keys() & functions.keys():
+            link.define(instance, name, interface.functions[name], functions[name])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # takes 80 bytes of memory for each. What a guest can set it should be able to get, so both ways have the same limit.
 VALUE_BYTES_MAX = 2 << 20
 
+NOTHING = (0, b"")
+
 Value = TypeVar("Value", bound=bytes | None)
 
 
@@ -49,8 +51,15 @@ def functions(host: Host, types: Types) -> dict[str, Function]:
         page = buckets[bucket].list_keys(cursor)
         return utf8(page.keys), page.cursor
 
+    counted: dict[
+        int, tuple[int, bytes]
+    ] = {}  # Of the handle that was listed last: how many keys, and the last of them.
+
     def list_keys_from(bucket: int, offset: int | None) -> tuple[list[str], int | None]:
-        return numbered_page(buckets[bucket], offset or 0)
+        keys, end = numbered_page(buckets[bucket], offset or 0, *counted.get(bucket, NOTHING))
+        counted.clear()
+        counted[bucket] = end
+        return utf8([as_text(key) for key in keys]), end[0] or None
 
     return {
         "open": lambda identifier: buckets.add(host.grants.open(identifier)),
@@ -83,18 +92,21 @@ def utf8(keys: list[str]) -> list[str]:
     return [key for key in keys if key.isascii() or not any("\udc80" <= each <= "\udcff" for each in key)]
 
 
-def numbered_page(bucket: Bucket, offset: int) -> tuple[list[str], int | None]:
-    """Give a page of keys from the one with this number on, and the number that comes next, None after the last.
+def numbered_page(
+    bucket: Bucket, offset: int, count: int = 0, last: bytes = b""
+) -> tuple[list[bytes], tuple[int, bytes]]:
+    """Give a page of keys from the one with this number on; then the number that comes next, 0 after the last, and its last key.
 
     A cursor that is a number can only count: a key that is set or deleted before it moves all others by one. That is what
-    hosts of 0.2.0-draft do.
+    hosts of 0.2.0-draft do. Only who goes on behind `count` keys, of which `last` is the last, need not begin anew.
     """
     from kvcli.engine.transaction import Span
 
-    pages, behind = bucket.pages(Span()), 0
+    goes_on = offset and offset == count
+    pages, behind = bucket.pages(Span().after(last) if goes_on else Span()), count if goes_on else 0
     for page in pages:
         if behind + len(page) > offset:
-            keys = utf8([as_text(key) for key in page[offset - behind :]])
-            return keys, None if next(pages, None) is None else behind + len(page)
+            end = behind + len(page)
+            return page[offset - behind :], NOTHING if next(pages, None) is None else (end, page[-1])
         behind += len(page)
-    return [], None
+    return [], NOTHING

@@ -1,12 +1,11 @@
 """wasi:keyvalue/watcher, which guests export: they are told of what changes through the host.
 
-A guest cannot be entered while it waits for an import of its own, so it is told once it is back: of all that it wrote, in the
-order in which it was written, and then of what it writes on being told.
+A guest cannot be entered while it waits for an import of its own, so it is told once it is done: of all that it wrote, in the
+order in which it was written. Of what it writes on being told it is not told: a watcher that writes would have no end.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from kvcli.errors import MalformedData
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from kvcli.wasm.handles import Handles
 
 WATCHER = "wasi:keyvalue/watcher"
-CHANGES_MAX = 100_000  # That wait: of more than these a guest is not told.
+ON_SET, ON_DELETE = "(own<bucket>, string, list<u8>) -> _", "(own<bucket>, string) -> _"
+CHANGES_BYTES_MAX, CHANGE_BYTES = 64 << 20, 500  # Of more, each with what Python adds, a guest is not told.
 
 
 class Changes:
@@ -30,35 +30,43 @@ class Changes:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.waiting: deque[tuple[Bucket, str, bytes | None]] = deque()
+        self._noted: list[tuple[Bucket, str, bytes | None]] = []
+        self._room = CHANGES_BYTES_MAX
+        self._is_told = False
 
     def note(self, bucket: Bucket, values: Mapping[str, bytes | None]) -> None:
         """Note values that were set, and as None what was deleted."""
         for key, value in values.items():
-            if len(self.waiting) < CHANGES_MAX:
-                self.waiting.append((bucket, key, value))
+            self._room -= CHANGE_BYTES + len(key) + len(value or b"")
+            if self._room >= 0 and not self._is_told:
+                self._noted.append((bucket, key, value))
+
+    def to_tell(self) -> list[tuple[Bucket, str, bytes | None]]:
+        """Give all, and note no more."""
+        self._is_told = True
+        return self._noted
 
 
 class Watcher:
     """The two functions of a guest's that are called."""
 
-    def __init__(self, exports: Exports, changes: Changes) -> None:
+    def __init__(self, exports: Exports) -> None:
         """Find them. Raises MalformedData for a guest that does not export both."""
-        self._exports, self._changes = exports, changes
-        self._on_set, self._on_delete = self._found("on-set"), self._found("on-delete")
+        self._store = exports.store
+        self._on_set, self._on_delete = _found(exports, "on-set", ON_SET), _found(exports, "on-delete", ON_DELETE)
 
-    def tell(self, link: Link, buckets: Handles[Bucket]) -> None:
-        """Call them until nothing waits to be told. Raises WasmtimeError for a trap."""
-        while self._changes.waiting:
-            bucket, key, value = self._changes.waiting.popleft()
+    def tell(self, changes: Changes, link: Link, buckets: Handles[Bucket]) -> None:
+        """Call them, once for each change. Raises WasmtimeError for a trap."""
+        for bucket, key, value in changes.to_tell():
             number = buckets.add(bucket)
             if value is None:
-                link.call(self._on_delete, self._exports.store, [number, key])
+                link.call(self._on_delete, self._store, [number, key])
             else:
-                link.call(self._on_set, self._exports.store, [number, key, value])
+                link.call(self._on_set, self._store, [number, key, value])
 
-    def _found(self, name: str) -> Func:
-        function = self._exports.find(WATCHER, name)
-        if function is None:
-            raise MalformedData(f"{self._exports.name} exports no {name} of {WATCHER}: leave --watch out")
-        return function
+
+def _found(exports: Exports, name: str, kind: str) -> Func:
+    function = exports.find(WATCHER, name, kind)
+    if function is None:
+        raise MalformedData(f"{exports.name} exports no {name} of {WATCHER}: leave --watch out")
+    return function

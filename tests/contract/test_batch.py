@@ -126,7 +126,7 @@ def test_batches_stay_in_their_bucket(store: Store) -> None:
     assert get_many(store.open("b"), ["a", "c"]) == [("a", b"b"), ("c", b"b")]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(pairs=st.dictionaries(st.text(min_size=1, max_size=60), st.binary(max_size=300), max_size=100))
 def test_get_many_gives_what_set_many_was_given(bucket: Bucket, pairs: dict[str, bytes]) -> None:
     """Any keys and values come back as they were, in the order asked."""

@@ -24,7 +24,7 @@ def test_get_gives_what_set_was_given(bucket: Bucket, value: bytes) -> None:
     assert bucket.get("k") == value
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(key=st.text(min_size=1, max_size=100), value=st.binary(max_size=2000))
 def test_any_text_is_a_key(bucket: Bucket, key: str, value: bytes) -> None:
     """Any text of up to 511 bytes is a key, and any bytes are a value."""

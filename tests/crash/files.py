@@ -82,7 +82,7 @@ def share(seed: int, numbers: range, specimens: list[Specimen], plant: bool) -> 
 def _round(report: Report, name: str, damaged: Damaged, chance: random.Random) -> None:
     with damaged:
         report.seen["files"] += 1
-        report.seen["of them clean to lmdb.verify"] += damaged.is_clean
+        report.seen["of them clean to the walk"] += damaged.is_clean
         lengthy = chance.sample(LENGTHY, int(chance.random() < 0.4))
         for line in [*chance.sample(READING, 4), *chance.sample(WRITING, 3), *lengthy]:
             said = line.format(key=f"k{chance.randrange(30)}", bucket=chance.choice(damaged.specimen.buckets))

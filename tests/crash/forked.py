@@ -29,6 +29,7 @@ SECONDS_MAX = 5.0
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None  # A disk would only be waited for.
 HEAP_BYTES = 1 << 30  # Of what a process has for itself; the map of the data file does not count.
 TOLD_BYTES = 1 << 16
+INTERRUPT = {signal.SIGINT}
 QUIET = ("kvcli.repl", "kvcli.wit", "kvcli.cli.bin", "kvcli.__main__")  # Rooms that no command enters.
 
 Program = Callable[[list[str]], object]
@@ -99,9 +100,11 @@ def begin(program: Program, words: list[str], folder: str, source: bytes = b"") 
     """Start a program in a forked process."""
     streams = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
     os.pwrite(streams[0], source, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPT)  # Until the child is what it is to be, however long that takes.
     child = os.fork()
     if not child:
         _become(program, words, folder, streams)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
     return Begun(child, streams)
 
 
@@ -135,6 +138,7 @@ def _become(program: Program, words: list[str], folder: str, streams: list[int])
         signal.signal(signal.SIGINT, signal.default_int_handler)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_DATA, (HEAP_BYTES, HEAP_BYTES))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPT)
         program(words)
         os._exit(0)
     except BaseException:  # noqa: BLE001 - what Python does at its own end

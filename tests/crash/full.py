@@ -99,7 +99,7 @@ class Round:
     def _do(self, name: str, codes: set[int]) -> None:
         act = ACTS[name](self._chance, self._state, self._where.folder)
         before = listing(self._where.folder)
-        ran = run(act.words, self._env, [act.source], program=self._where.program)
+        ran = run(act.words, self._env, [act.source], program=(*printing_to(act.into), *self._where.program))
         self._report.seen["commands done" if ran.code == 0 else "commands without room"] += 1
         self._break()
         problems = [*said(ran, codes, act), *self._left(act, ran, before), *self._kept(act, ran)]
@@ -135,16 +135,20 @@ class Round:
         made = set(act.files) if ran.code == 0 else set()
         told = ran.err.decode("utf-8", "replace")
         left = {name for name in listing(self._where.folder) - before - made if name not in told}
+        left.discard(os.path.basename(act.into))
         if left:
             yield f"left {sorted(left)[:5]}"
         for file in made:
             if act.words[0] == "backup":
                 self._backups[file] = self._state
-            elif read(os.path.join(self._where.folder, file)) != self._state["large"]:
+            elif read(os.path.join(self._where.folder, file)) != self._printed(act):
                 yield f"{file} is not what was to be written"
         for file, held in self._backups.items():
             if contents(os.path.join(self._where.folder, file)) != held:
                 yield f"the backup {file} is not what it was"
+
+    def _printed(self, act: Act) -> bytes:
+        return run(act.words, self._env).out if act.into else self._state["large"]
 
     def _read(self) -> None:
         """Look whether what is there can be read by commands, and what was cached is what was cached or nothing."""
@@ -152,6 +156,11 @@ class Round:
         self._report.check(ran.out == self._state.get("large", b""), f"{self._where.kind}: get: {ran.err!r}")
         ran = run(["cache", "exists", "k"], self._env, program=self._where.program)
         self._report.check(ran.code in {0, 1, FULL}, f"{self._where.kind}: cache exists: {ran.err!r}")
+
+
+def printing_to(file: str) -> tuple[str, ...]:
+    """Give what starts a program that prints into a file; where that cannot be made, the program says that its output is closed."""
+    return ("sh", "-c", '(: > "$0") 2>&- && exec "$@" > "$0" || exec "$@" > /dev/full', file) if file else ()
 
 
 def said(ran: Ran, codes: set[int], act: Act) -> Iterator[str]:

@@ -20,6 +20,7 @@ class Act(NamedTuple):
     steps: tuple[Pairs, ...] = ()
     files: tuple[str, ...] = ()  # What it makes beside the store.
     out: bytes | None = None  # What it prints, whether or not there is room.
+    into: str = ""  # The file, if any, that the shell lets it print to.
 
 
 Make = Callable[[random.Random, Pairs, str], Act]
@@ -140,6 +141,12 @@ def output(chance: random.Random, _state: Pairs, folder: str) -> Act:
     return Act(("get", "large", "--output", os.path.join(folder, file)), files=(file,))
 
 
+def export(chance: random.Random, _state: Pairs, folder: str) -> Act:
+    """Print everything into a file."""
+    file = f"export-{chance.randrange(10**6)}"
+    return Act(("export",), files=(file,), into=os.path.join(folder, file))
+
+
 EDITOR = "sh -c 'printf 0 >> \"$0\"'"
 LARGE = bytes(400_000)
 BACKED_UP: Pairs = {"n": b"7", "restored": bytes(200_000), "large": LARGE}
@@ -161,5 +168,6 @@ ACTS: dict[str, Make] = {
     "restore": restore,
     "edit": edit,
     "get --output": output,
+    "export": export,
 }
 UNFAILING = {"cache run", "cache get-or-set"}

@@ -21,7 +21,7 @@ LAYOUT = (32, 8, 48, 16, 8, 16)  # See codec.LAYOUT. With another one the test i
 GIVEN = (bytes(range(256)), "fünf \N{SNOWMAN}", -(1 << 62))
 REASON, CURSOR = "a reason", (1 << 64) - 1
 
-# It asks for the values, gives back what it got in its memory, and wants to be told a reason.
+# It asks for the values, gives back what it got in its memory, and wants to be told a reason; then it is called itself.
 TEXT = f"""(component
   (import "{NAME}" (instance $t
     (export "thing" (type $thing (sub resource)))
@@ -59,16 +59,26 @@ TEXT = f"""(component
       (if (i32.ne (i32.load8_u (i32.const 132)) (i32.const 1)) (then unreachable))
       (if (i32.ne (i32.load (i32.const 140)) (i32.const {len(REASON)})) (then unreachable))
       (call $drop (local.get $thing)))
+    (func (export "told") (param i32 i32 i32)
+      (if (i32.ne (local.get 2) (i32.const {len(REASON)})) (then unreachable))
+      (call $drop (local.get 0)))
     (start $main))
-  (core instance (instantiate $main (with "" (instance (export "memory" (memory $libc "memory"))
+  (core instance $main (instantiate $main (with "" (instance (export "memory" (memory $libc "memory"))
     (export "make" (func $make)) (export "give" (func $give)) (export "take" (func $take)) (export "drop" (func $drop))))))
+  (func (export "told") (param "a" (own $thing)) (param "b" string)
+    (canon lift (core func $main "told") (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
 )"""
 
 
 def works(link_class: type[Link], engine: Engine, load: Callable[[bytes], Component]) -> bool:
     """Tell whether values pass by a link of this class. `load` compiles the guest, or remembers it."""
-    if codec.LAYOUT != LAYOUT:
+    try:
+        return codec.LAYOUT == LAYOUT and _passes(link_class, engine, load)
+    except Exception:  # noqa: BLE001 - a private name that is gone, or means something else now, may be any error
         return False
+
+
+def _passes(link_class: type[Link], engine: Engine, load: Callable[[bytes], Component]) -> bool:
     component = load(TEXT.encode())
     kind = component.type.imports(engine)[NAME].ty
     assert isinstance(kind, ComponentInstanceType)  # noqa: S101 - for the types
@@ -91,8 +101,6 @@ def works(link_class: type[Link], engine: Engine, load: Callable[[bytes], Compon
     store.set_epoch_deadline(1)
     with suppress(WasmtimeError):  # Where no fuel is burnt, none can be given.
         store.set_fuel(FUEL)
-    try:
-        linker.instantiate(store, component)
-    except WasmtimeError:
-        return False
-    return seen == [(*GIVEN, CURSOR, 7), 7]
+    told = linker.instantiate(store, component).get_func(store, "told")
+    link.call(told, store, [8, REASON])
+    return seen == [(*GIVEN, CURSOR, 7), 7, 8]
