@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvcli.atomics import parse_s64
-from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
+from kvcli.atomics import parse_s64, set_if
+from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS, put_pairs
 from kvcli.commands import Progress, Table
 from kvcli.engine.transaction import PAGE_BYTES_MAX, Span
 from kvcli.errors import InvalidArgument, InvalidKey, KvError, MalformedData, NotAnInteger, ReadOnly
@@ -231,6 +231,16 @@ class Copy:
             update.put_many(name, new, self._target.check)
             return len(new)
 
-        count = self._target.store.write(work) if pairs else 0
+        if not self._target.store.engine.transactional:
+            count = self._set_one_by_one(pairs)
+        else:
+            count = self._target.store.write(work) if pairs else 0
         self.copied += count
         self.kept += len(pairs) - count
+
+    def _set_one_by_one(self, pairs: list[Pair]) -> int:
+        """Set pairs in a cluster, which takes no transaction of them; give how many were set."""
+        if not self._if_absent:
+            put_pairs(self._target, pairs)
+            return len(pairs)
+        return sum([set_if(self._target, as_text(key), value, present=False) for key, value in pairs])

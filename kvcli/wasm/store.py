@@ -102,7 +102,7 @@ def numbered_page(
     """
     from kvcli.engine.transaction import Span
 
-    goes_on = offset and offset == count
+    goes_on = offset and offset == count and bucket.store.engine.ordered
     pages, behind = bucket.pages(Span().after(last) if goes_on else Span()), count if goes_on else 0
     for page in pages:
         if behind + len(page) > offset:
