@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     Listed = TypeVar("Listed")
 
 
+SCATTERED_ITEMS_MAX = 256  # How large values are is not known before, and all of a page are in memory.
+
+
 class Pages:
     """What every snapshot can do on top of keys, items and get_many; and what it declares."""
 
@@ -37,7 +40,7 @@ class Pages:
     ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
         """Give pairs as page gives keys; where keys have an order, at most a megabyte of them, and one pair."""
         if not self.ordered:
-            keys, place = self.page(bucket, span, place, count)
+            keys, place = self.page(bucket, span, place, min(count, SCATTERED_ITEMS_MAX))
             values = self.look(bucket, keys, None)  # What is gone meanwhile is left out.
             return [(key, value) for key, value in zip(keys, values, strict=True) if value is not None], place
         span = span if place is None else span.after(place)
