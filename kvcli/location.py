@@ -61,6 +61,8 @@ def locate(store: str | None = None, profile: str | None = None, environ: Mappin
     config = config_file(environ)
     if profile is not None or os.path.exists(config):
         found = _configured(config, profile, "store")
+        if found is not None and "://" in found:
+            return Location(found, config)
         if found is not None:
             return Location(os.path.join(os.path.dirname(config), os.path.expanduser(found)), config)
     return Location(os.path.join(_base(environ, "XDG_DATA_HOME", ".local/share"), "kvcli", "default"), "default")

@@ -231,3 +231,13 @@ def test_export_of_another_kind_names_the_key(kv: Run, server: Server) -> None:
     server.cli("HSET", "default:h", "f", "v")
     done = kv("export")
     assert (done.returncode, b"'h'" in done.stderr) == (5, True)
+
+
+def test_profile_names_a_server(kv: Run, kvcli: Run, server: Server, tmp_path: object) -> None:
+    """A profile of the config file may name a URL."""
+    kv("set", "k", "v")
+    os.makedirs(f"{tmp_path}/kvcli")
+    with open(f"{tmp_path}/kvcli/config.toml", "w", encoding="utf-8") as file:
+        file.write(f'[profiles.far]\nstore = "{server.url}"\n')
+    done = kvcli("get", "k", "-p", "far", env={"XDG_CONFIG_HOME": str(tmp_path), "KVCLI_STORE": ""})
+    assert done.stdout == b"v", done.stderr
