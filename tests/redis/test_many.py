@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kvcli.atomics import increment
 from kvcli.store import Store
 from tests.processes import ROOT
 from tests.redis.cluster import Cluster
@@ -26,3 +29,27 @@ def test_eight_processes_count_exactly(request: pytest.FixtureRequest, where: st
     workers = [subprocess.Popen(words, cwd=ROOT) for _ in range(PROCESSES)]
     assert [worker.wait(120) for worker in workers] == [0] * PROCESSES
     assert Store(servers.url).open("default").get("n") == b"%d" % (PROCESSES * TIMES)
+
+
+@pytest.mark.parametrize("where", ["server", "cluster"])
+def test_threads_share_a_store(request: pytest.FixtureRequest, where: str) -> None:
+    """One opening serves many threads, each on a connection of its own."""
+    servers: Server | Cluster = request.getfixturevalue(where)
+    servers.flush()
+    with Store(servers.url) as store, ThreadPoolExecutor(PROCESSES) as pool:
+        bucket = store.open("default")
+        sums = [*pool.map(lambda _: increment(bucket, "n", 1), range(400))]
+        assert sorted(sums) == list(range(1, 401))
+
+
+def test_child_connects_anew(server: Server) -> None:
+    """After a fork, parent and child do not read each other's answers."""
+    server.flush()
+    bucket = Store(server.url).open("default")
+    bucket.set("k", b"parent")
+    child = os.fork()
+    if not child:
+        bucket.set("k", b"child")
+        os._exit(bucket.get("k") != b"child")
+    assert os.waitpid(child, 0)[1] == 0
+    assert bucket.get("k") == b"child"
