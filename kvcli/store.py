@@ -100,11 +100,12 @@ class Store:
         self.engine = open_engine(
             self.path, writable=not read_only, create=create and not read_only, adopt=adopt, durability=durability
         )
+        self.engine.patience = lock_timeout
 
     @classmethod
     def over(cls, engine: Engine, path: str, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> Self:
         """Make a store of an engine that is open already."""
-        store = cls.__new__(cls)
+        store, engine.patience = cls.__new__(cls), lock_timeout
         vars(store).update(path=path, read_only=engine.read_only, lock_timeout=lock_timeout, engine=engine)
         return store
 

@@ -46,6 +46,7 @@ class Engine:
     ordered = True  # Keys are listed in byte order, and a snapshot can be listed backwards.
     remembers = True  # That a key was written, though it has the same value again: tokens know it, and drafts.
     transactional = True  # Whatever keys there are can be written at once.
+    patience = LOCK_TIMEOUT_SECONDS  # How long a read waits for a server that is away.
     flies = False  # Batches that are not atomic go by `fly`.
     are_keys_text = False  # Whether only UTF-8 can be a key.
 

@@ -141,8 +141,7 @@ def test_one_of_a_cluster(cluster: Cluster) -> None:
 
 def test_server_too_slow(server: Server) -> None:
     """A read that is not answered in time is tried again for a while, then given up; nothing hangs."""
-    bucket = Store(server.url + "?timeout=0.1").open("default")
-    bucket.store.engine.patience = 0.3  # type: ignore[attr-defined]
+    bucket = Store(server.url + "?timeout=0.1", lock_timeout=0.3).open("default")
     bucket.get("k")
     server.cli("CLIENT", "PAUSE", "60000", "ALL")
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiredis import ReplyError
 
-from kvcli.engine import DEFAULT_BUCKET, LOCK_TIMEOUT_SECONDS, Engine
+from kvcli.engine import DEFAULT_BUCKET, Engine
 from kvcli.engine.redis.flight import WRITING, count_error, fly
 from kvcli.engine.redis.guard import Guard
 from kvcli.engine.redis.names import REGISTRY, Names
@@ -48,7 +48,6 @@ class Remote(Engine):
         self.names = Names(address.layout)
         self.read_only = read_only
         self.transactional = not address.is_cluster
-        self.patience = LOCK_TIMEOUT_SECONDS  # For reads, and for what has no time-out of its own.
         self._found: set[bytes] = set()  # Buckets that nobody declared, and that hold keys.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:

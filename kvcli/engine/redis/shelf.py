@@ -36,7 +36,7 @@ class RemoteShelf(Shelf):
         self._remote = remote
         self.read_only = remote.read_only
         self.folder = remote.servers.address.shown
-        self.lock_timeout = lock_timeout
+        self.lock_timeout = remote.patience = lock_timeout
         self._clock = clock or Clock()
         self._ask_cap, self._cap = cap, 0
         self._counted = dict.fromkeys(FIGURES, 0)
