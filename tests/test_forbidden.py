@@ -50,6 +50,7 @@ def test_environment_files_are_not_read_while_open() -> None:
         "kvcli.engine.opening",
         *("kvcli.engine.copying", "kvcli.engine.solitude"),  # A new file; a lock file that nobody here has open.
         *("kvcli.engine.lives", "kvcli.engine.register"),
+        "kvcli.engine.spin",  # A new file, of another engine's.
         "kvcli.commands.context",
         "kvcli.location",  # The config file, which may be a FIFO.
         "kvcli.cli.entry",

@@ -151,7 +151,9 @@ class Batch:
         count = start = 0
         for block in blocks(handle, arrays=True):
             if spool is not None:
-                spool.write(block.text or b"".join(line + b"\n" for line in block.lines))
+                spool.writelines(
+                    [block.text] if block.text else (part for line in block.lines for part in (line, b"\n"))
+                )
             more = self._decode(block)
             pending += more
             count += sum([len(each.pairs) if isinstance(each, Sets) else 1 for each in more])

@@ -77,8 +77,8 @@ def holds_too_much(lines: list[bytes]) -> bool:
 
 def _is_plain(block: Block) -> bool:
     """Tell whether ids, which are not decoded but given back, are text without escapes."""
-    text = block.text or b"\n".join(block.lines)
-    return is_utf8(text) and not (b"\\" in text and (b"id" in text or b"\\u" in text))
+    texts = [block.text] if block.text else block.lines
+    return not any(b"\\" in each and (b"id" in each or b"\\u" in each) for each in texts) and all(map(is_utf8, texts))
 
 
 def decode_line(line: bytes, place: str) -> Operation | Malformed:

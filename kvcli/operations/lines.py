@@ -47,7 +47,7 @@ class Block:
             self._lines = self.text.split(b"\n")
             if not self._lines[-1]:
                 del self._lines[-1]
-            if len(self._lines) == 1:
+            if len(self.text) > 2 * PIECE_BYTES:
                 self.text = b""  # A long line is not to be in memory twice.
         return self._lines
 

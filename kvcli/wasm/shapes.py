@@ -91,9 +91,10 @@ KNOWN: dict[str, tuple[str, ...]] = {
 for _name, _answer in FUTURES.items():
     KNOWN[f"[method]{_name}.{_name}-get"] = (f"(borrow<{_name}>) -> option<{result(_answer, OF_ERROR)}>",)
     KNOWN[f"[method]{_name}.listen-to-{_name}"] = (f"(borrow<{_name}>) -> own<>",)
-for _kind, _of in (("method", "(borrow<incoming-value>)"), ("static", "(own<incoming-value>)")):
-    for _how, _answer in (("sync", "list<u8>"), ("async", "own<>")):
-        KNOWN[f"[{_kind}]incoming-value.incoming-value-consume-{_how}"] = (f"{_of} -> {result(_answer, OF_ERROR)}",)
+for _function in ("[method]incoming-value.{}", "[static]incoming-value.{}"):
+    _of = "(borrow<incoming-value>)" if "method" in _function else "(own<incoming-value>)"
+    for _how, _answer in {"incoming-value-consume-sync": "list<u8>", "incoming-value-consume-async": "own<>"}.items():
+        KNOWN[_function.format(_how)] = (f"{_of} -> {result(_answer, OF_ERROR)}",)
 for _name in ("incoming-value-size", "size"):
     KNOWN[f"[method]incoming-value.{_name}"] = tuple(
         f"(borrow<incoming-value>) -> {each}" for each in ("u64", result("u64", OF_ERROR))
