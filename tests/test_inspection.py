@@ -13,7 +13,7 @@ import pytest
 from kvcli.engine.inspection import problems
 from kvcli.store import Store
 from tests.conftest import Run
-from tests.crash.mutations import PAGE, Pages
+from tests.crash.mutations import META, PAGE, Pages
 
 FORMATS = pytest.mark.parametrize("lib_version", [0, 1], ids=["0.9", "1.0"])
 KINDS: dict[bytes, dict[str, Any]] = {
@@ -120,6 +120,16 @@ def test_nodes_lie_side_by_side(path: str, lib_version: int) -> None:
     node = pages.nodes(first(pages, LEAF))[1]
     pages.put(node, 2, pages.number(node) - 2)
     assert "do not lie side by side" in found(path, pages)
+
+
+@FORMATS
+def test_flags_that_there_are_none_of(path: str, lib_version: int) -> None:
+    """A bit in the main database's flags that no kind of database has is damage, whatever LMDB makes of it."""
+    pages = full(path, lib_version)
+    for page in (0, 1):
+        at, size = META["main flags"]
+        pages.put(page * PAGE + pages.header + at, size, 0x200)
+    assert "flags that there are none of" in found(path, pages)
 
 
 def test_what_a_write_would_tear_is_not_written_to(kvcli: Run, path: str) -> None:

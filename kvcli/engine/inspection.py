@@ -1,4 +1,4 @@
-"""Inspection: every page of a data file, without LMDB. It is lmdb's own walk, corrected in three places.
+"""Inspection: every page of a data file, without LMDB. It is lmdb's own walk, corrected in some places.
 
 Two things the walk leaves to trust, and a write relies on them. A key in a branch that does not bound what is below it
 sends a write to the wrong leaf; nodes that do not fill the end of their page, one beside the other, are torn when one of
@@ -10,7 +10,16 @@ from __future__ import annotations
 from itertools import pairwise
 from struct import Struct
 
-from lmdb.verify import F_BIGDATA, VerifyError, _even, _Verifier
+from lmdb.verify import (
+    DUPSORT_ONLY_FLAGS,
+    F_BIGDATA,
+    MDB_DUPSORT,
+    MDB_INTEGERKEY,
+    MDB_REVERSEKEY,
+    VerifyError,
+    _even,
+    _Verifier,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +37,7 @@ PAGE_NUMBER = Struct("=Q")
 POINTER_BYTES = 2
 PLACE_BYTES = {"0.9": 8, "1.0": 24}  # Of what stands for a value that has pages of its own.
 UNBOUND = (None, None)
+FLAGS = MDB_REVERSEKEY | MDB_DUPSORT | MDB_INTEGERKEY | DUPSORT_ONLY_FLAGS  # All that a database can have.
 
 
 def problems(path: str) -> list[str]:
@@ -47,6 +57,13 @@ class Inspector(_Verifier):
         """Look through an open file."""
         super().__init__(file, file.seek(0, 2))
         self._bounds: dict[int, tuple[Bound, Bound]] = {}  # Of the pages that are still to be walked.
+
+    def _verify_tree(self, name: str, db: Any, key_cmp: Any, dup_cmp: Any, is_free: bool) -> tuple[int, int]:
+        # In the record of free pages other flags stand at this place, of which the header's reader knows.
+        if not is_free and db.flags & ~FLAGS:
+            self.err(f"{name} DB has flags that there are none of, {db.flags:#x}")
+        pages: tuple[int, int] = super()._verify_tree(name, db, key_cmp, dup_cmp, is_free)
+        return pages
 
     def _walk_branch(self, ctx: Tree, pgno: int, buf: bytes, depth: int) -> None:
         low, high = self._bounds.pop(pgno, UNBOUND)

@@ -74,8 +74,10 @@ TESTS = {
     "kvcli/engine/gate.py": ("test_gate.py", "test_threads.py", "test_lives.py"),
     "kvcli/engine/generation.py": CACHE,
     "kvcli/engine/handle.py": CACHE,
+    "kvcli/engine/inspection.py": ("test_inspection.py", "test_hostile_files.py"),
     "kvcli/engine/lives.py": CACHE,
     "kvcli/engine/opening.py": (*FILES, *FOREIGN, "test_cache_faults.py"),
+    "kvcli/engine/pages.py": CONTRACT,
     "kvcli/engine/queues.py": (
         "test_claim_faults.py",
         "contract/test_cache.py",
