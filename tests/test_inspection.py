@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import lmdb
 import pytest
 
-from kvcli.engine.inspection import problems
+from kvcli.engine.inspection import Inspector, problems
 from kvcli.store import Store
 from tests.conftest import Run
 from tests.crash.mutations import META, PAGE, Pages
@@ -102,6 +103,23 @@ def test_branch_bounds_what_is_below(path: str, lib_version: int, by: int, told:
     node = pages.nodes(first(pages, BRANCH))[2]
     pages.data[node + 8 : node + 12] = b"%04d" % (int(pages.data[node + 8 : node + 12]) + by)
     assert told in found(path, pages)
+
+
+@FORMATS
+def test_pages_of_large_files_are_bounded_too(path: str, lib_version: int) -> None:
+    """The number of a page has 48 bits, in three parts; what its branch says of it is known by the whole of it."""
+    pages = full(path, lib_version)
+    branch = first(pages, BRANCH)
+    nodes = pages.nodes(branch)
+    numbers = [0x0001_0002_0003 + index * 0x0001_0001_0001 for index in range(len(nodes))]
+    for node, number in zip(nodes, numbers, strict=True):
+        pages.put(node, 6, number)
+    pages.write(os.path.join(path, "data.mdb"))
+    with open(os.path.join(path, "data.mdb"), "rb") as file:
+        inspector = Inspector(file)
+        inspector.verify()  # type: ignore[no-untyped-call]
+    keys = [bytes(pages.data[node + 8 : node + 12]) for node in nodes[1:]]
+    assert inspector._bounds == dict(zip(numbers, pairwise([None, *keys, None]), strict=True))
 
 
 @FORMATS

@@ -7,6 +7,7 @@ them is deleted. And it calls one thing damage that LMDB does: a value may have 
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from struct import Struct
 
@@ -55,7 +56,7 @@ class Inspector(_Verifier):
 
     def __init__(self, file: BinaryIO) -> None:
         """Look through an open file."""
-        super().__init__(file, file.seek(0, 2))
+        super().__init__(file, os.fstat(file.fileno()).st_size)
         self._bounds: dict[int, tuple[Bound, Bound]] = {}  # Of the pages that are still to be walked.
 
     def _verify_tree(self, name: str, db: Any, key_cmp: Any, dup_cmp: Any, is_free: bool) -> tuple[int, int]:

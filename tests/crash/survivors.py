@@ -8,6 +8,7 @@ EQUIVALENT = {
     "merge(self._changes.within(bucket, span), self._keys_below(bucket, span, count), reverse=span.reverse)": (
         "which of two equal keys comes first is lost in groupby, which gives one of them"
     ),
+    "kvcli/engine/inspection.py module: 2 -> 3": "no page has so many nodes: each takes ten bytes at the least",
     "kvcli/engine/generation.py module: 0 -> 1 #2": "NOTHING stands for no folder: any pair that no folder has does",
     "kvcli/engine/generation.py Generation._allocate: 1 -> 2": "one page more is allocated than the file has, of 256 spare",
     "kvcli/engine/generation.py Generation._allocate: need > self._allocated -> need >= self._allocated": (
