@@ -59,7 +59,7 @@ EXIT_CODES = {
     69: "full: map, disk or readers",
     70: "a bug in kvcli",
     74: "I/O error or damaged store",
-    75: "busy: the lock was not free in time, try again",
+    75: "busy: the lock was not free, or a server not ready: try again",
     77: "access denied or read-only",
     130: "interrupted",
     141: "the reader of stdout went away",
