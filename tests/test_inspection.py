@@ -179,3 +179,14 @@ def test_node_outside_of_its_page_is_told(path: str, lib_version: int) -> None:
     data = os.path.join(path, "data.mdb")
     pages.write(data)
     assert any("header out of bounds" in problem for problem in problems(data))
+
+
+@FORMATS
+@pytest.mark.parametrize("kind", [BRANCH, LEAF])
+def test_more_nodes_than_a_page_can_have_are_told(path: str, lib_version: int, kind: int) -> None:
+    """Their number is not believed: there would be nothing to read them from."""
+    pages = full(path, lib_version)
+    pages.put(first(pages, kind) * PAGE + pages.header - 4, 2, 0xFFFE)
+    data = os.path.join(path, "data.mdb")
+    pages.write(data)
+    assert any("bad mp_lower" in problem for problem in problems(data))

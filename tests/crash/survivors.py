@@ -9,6 +9,17 @@ EQUIVALENT = {
         "which of two equal keys comes first is lost in groupby, which gives one of them"
     ),
     "kvcli/engine/inspection.py module: 2 -> 3": "no page has so many nodes: each takes ten bytes at the least",
+    "kvcli/engine/inspection.py Inspector._nodes: min(self._numkeys(self._pg_lower(buf, 0)), (self.psize - self.hdrsz) "
+    "// POINTER_BYTES) -> min((self.psize - self.hdrsz) // POINTER_BYTES, self._numkeys(self._pg_lower(buf, 0)))": (
+        "the smaller of two numbers"
+    ),
+    **dict.fromkeys(
+        (
+            "kvcli/engine/inspection.py Inspector._value: head[1] << 16 -> head[1] >> 16",
+            "kvcli/engine/inspection.py Inspector._value: 16 -> 17",
+        ),
+        "a value as long as that has pages of its own; one that only says it is, runs out of its page, which is told anyway",
+    ),
     "kvcli/engine/generation.py module: 0 -> 1 #2": "NOTHING stands for no folder: any pair that no folder has does",
     "kvcli/engine/generation.py Generation._allocate: 1 -> 2": "one page more is allocated than the file has, of 256 spare",
     "kvcli/engine/generation.py Generation._allocate: need > self._allocated -> need >= self._allocated": (
