@@ -40,7 +40,7 @@ class Guard:
         if link is None or not link.is_fresh():
             return False
         try:
-            judge(link.exchange([("MULTI",), ("SET", self._name, value), ("EXEC",)], writes=True), self._shown)
+            judge(link.transact([("SET", self._name, value)]), self._shown)
         except (Outrun, Refused):  # What is refused for a while is tried again with a fresh handle.
             is_written = False
         except Lost as loss:

@@ -15,7 +15,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from kvcli.engine.redis.link import Link
 from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, lost, refused
-from kvcli.errors import InvalidArgument, KvError, Other
+from kvcli.errors import InvalidArgument, KvError, NoSuchStore, Other
 from kvcli.remote_errors import CrossSlot, Unavailable
 
 if TYPE_CHECKING:
@@ -199,12 +199,12 @@ class Servers:
         """Ask who has which slot. Raises the last Lost where nobody answers."""
         if not self.address.is_cluster:
             return
-        failure: Lost | None = None
+        failure: Lost | NoSuchStore | None = None
         for node in [*self._nodes, *(Node(host, port) for host, port in self.address.seeds)]:
             try:
                 link = self.take(node)
                 table = link.call("CLUSTER", "SLOTS")
-            except Lost as loss:
+            except (Lost, NoSuchStore) as loss:  # Another seed may be there.
                 failure = loss
             except Refused as refusal:
                 raise refused(refusal, self.address.shown) from refusal
@@ -244,7 +244,7 @@ class Servers:
         return None
 
     def _wait_for(self, loss: Lost, deadline: float, pauses: Iterator[float]) -> None:
-        if loss.writing or not self._met or monotonic() >= deadline:
+        if loss.writing or loss.foreign or not self._met or monotonic() >= deadline:
             raise lost(loss, self.address.shown) from loss
         sleep(next(pauses))
         self._refresh_if_possible()
