@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 
@@ -40,6 +41,17 @@ def test_atomic_batch_by_who_may_not_transact(server: Server, kvcli: Run) -> Non
     lines = b'{"op":"set","key":"a","value":"1"}\n{"op":"set","key":"b","value":"2"}\n'
     done = kvcli("batch", "--atomic", "-s", user(server, "-multi"), input=lines)
     assert (done.returncode, done.stdout, server.cli("DBSIZE")) == (77, b"", "0")
+
+
+def test_batch_tells_what_was_done_before_a_failure(server: Server, kvcli: Run) -> None:
+    """Whatever a swap or a list fails with, what was done before it is told: else it would be done twice."""
+    lines = b'{"op":"incr","key":"n"}\n{"op":"cas","key":"k","expect":null,"new":"v"}\n{"op":"get","key":"n"}\n'
+    done = kvcli("batch", "-s", user(server, "-exec"), input=lines)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, [each["ok"] for each in told]) == (74, [True, False])
+    done = kvcli("batch", "--keep-going", "-s", user(server, "-exec"), input=lines)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, [each["ok"] for each in told]) == (4, [True, False, True])
 
 
 @pytest.mark.parametrize(("words", "code"), [(("get", "k"), 74), (("list",), 74), (("set", "k", "v"), 74)])

@@ -78,7 +78,12 @@ def _run(
 def _by_node(servers: Servers, errands: list[Errand], seconds: float) -> Iterable[tuple[Node, list[Errand]]]:
     if not servers.address.is_cluster:
         return [(servers.node_of(0), errands)] if errands else []
-    servers.masters(seconds)  # Who they are is known from here on.
+    try:
+        servers.masters(seconds)  # Who they are is known from here on.
+    except KvError as error:
+        for errand in errands:
+            errand.answer = error
+        return []
     groups: dict[Node, list[Errand]] = {}
     for errand in errands:
         try:
@@ -94,9 +99,9 @@ def _send(servers: Servers, node: Node, errands: list[Errand]) -> Link | None:
         link = servers.take(node)
         for piece in _pieces(errands):
             link.send(piece, writes=True)  # Or perhaps not; each errand knows.
-    except Lost as loss:
+    except (Lost, KvError) as failure:  # Also a password that is none any more: what flew before is to be told.
         for errand in errands:
-            errand.answer = loss
+            errand.answer = failure
         return None
     except BaseException:
         if link is not None:
