@@ -225,6 +225,11 @@ def test_url_that_is_none(url: str) -> None:
         ("redis://:p@h:1/0?layout=flat", "redis://:***@h:1/0?layout=flat"),
         ("rediss://u:p:q@h", "rediss://u:***@h"),
         ("redis://u:p@q@h", "redis://u:***@h"),
+        ("redis://:pa/ss@h", "redis://:***@h"),
+        ("redis://u:pa?ss@h", "redis://u:***@h"),
+        ("redis://u:pa#ss@h/0", "redis://u:***@h/0"),
+        ("redis://u:p?pass@h", "redis://u:***@h"),
+        ("redis://h?password=p", "redis://h?***"),
         ("/a:b@c", "/a:b@c"),
     ],
 )
