@@ -55,6 +55,8 @@ def run(
         raise InvalidArgument(
             f"{without_password(source)} and {without_password(target)} are the same store: name another one"
         )
+    if len(names) > 1 and not goal.engine.has_buckets:
+        raise InvalidArgument("DST has no buckets, and keys of several would be one there: name one with --bucket")
     _make(goal, [into for _, into in names])
     copies = [
         Copy(Bucket(origin, bucket_name(name)), Bucket(goal, bucket_name(into)), counters, if_absent=if_absent)

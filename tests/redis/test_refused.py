@@ -76,3 +76,13 @@ def test_seed_that_is_no_host(cluster: Cluster) -> None:
     bucket = Store(cluster.url.replace("://", "://nowhere.invalid,")).open("default")
     bucket.set("k", b"v")
     assert bucket.get("k") == b"v"
+
+
+@pytest.mark.parametrize("words", [("list",), ("stat",), ("export",), ("bucket", "list")])
+def test_cluster_some_of_whose_slots_nobody_has(kvcli: Run, tmp_path: object, words: tuple[str, ...]) -> None:
+    """What is of all keys is of those in every slot: it is told where one is missing, not left out."""
+    lone = Server(str(tmp_path), "--cluster-enabled", "yes")
+    lone.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16000")
+    done = kvcli(*words, "-s", lone.url.replace("redis", "redis+cluster"), "--lock-timeout", "0.1")
+    lone.stop()
+    assert (done.returncode, b"served by nobody" in done.stderr) == (75, True)

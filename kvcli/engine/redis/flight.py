@@ -84,7 +84,7 @@ def _by_node(servers: Servers, errands: list[Errand], seconds: float) -> Iterabl
     if not servers.address.is_cluster:
         return [(servers.node_of(0), errands)] if errands else []
     try:
-        servers.masters(seconds)  # Who they are is known from here on.
+        servers.begin(seconds)
     except KvError as error:
         for errand in errands:
             errand.answer = error

@@ -154,10 +154,16 @@ class Servers:
             raise Lost(self.address.shown, Unavailable(f"slot {slot} is served by nobody"), [], writing=False)
         return node
 
-    def masters(self, seconds: float) -> list[Node]:
-        """Give all servers that have keys, in an order that is everybody's. Raises what is ours."""
+    def begin(self, seconds: float) -> None:
+        """Know who has which slot. Raises what is ours."""
         if not self._slots:
             self.attempt(lambda _: self.refresh(), seconds)
+
+    def masters(self, seconds: float) -> list[Node]:
+        """Give all servers that have keys, in an order that is everybody's. Raises what is ours, also for a slot of nobody."""
+        self.begin(seconds)
+        if None in self._slots:  # Its keys would be missing, and nobody would know.
+            self.attempt(lambda _: self._find_all(), seconds)
         return sorted({id(node): node for node in self._slots if node is not None}.values(), key=lambda node: node.id)
 
     def still(self, node: Node) -> Node:
@@ -213,6 +219,10 @@ class Servers:
                 self._learn(table, node.host)
                 return
         raise failure or Lost(self.address.shown, None, [], writing=False)
+
+    def _find_all(self) -> None:
+        if None in self._slots:
+            self.node_of(self._slots.index(None))
 
     def _learn(self, table: list[Any], host: str) -> None:
         known = {(node.host, node.port): node for node in self._nodes}
