@@ -43,13 +43,15 @@ class Location:
 
 
 def without_password(url: str) -> str:
-    """Give a URL as it may be shown."""
+    """Give a URL as it may be shown, also one that is wrong: with a / in its password, or a password among its options."""
     scheme, colon, rest = url.partition("://")
-    place, slash, path = rest.partition("/")
-    user, at, hosts = place.rpartition("@")
-    if not colon or ":" not in user:
+    if not colon:
         return url
-    return f"{scheme}://{user.partition(':')[0]}:***{at}{hosts}{slash}{path}"
+    before, mark, options = rest.partition("?")
+    if "pass" in options.lower() and "@" not in options:
+        rest = f"{before}{mark}***"
+    user, at, hosts = rest.rpartition("@")
+    return f"{scheme}://{user.partition(':')[0]}:***{at}{hosts}" if ":" in user else f"{scheme}://{rest}"
 
 
 def locate(store: str | None = None, profile: str | None = None, environ: Mapping[str, str] = os.environ) -> Location:

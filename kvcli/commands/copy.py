@@ -17,6 +17,7 @@ from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS, put_pairs
 from kvcli.commands import Progress, Table
 from kvcli.engine.transaction import PAGE_BYTES_MAX, Span
 from kvcli.errors import InvalidArgument, InvalidKey, KvError, MalformedData, NotAnInteger, ReadOnly
+from kvcli.location import without_password
 from kvcli.store import PAGE_KEYS, Bucket, as_text, bucket_name, new_bucket_name
 
 if TYPE_CHECKING:
@@ -51,7 +52,11 @@ def run(
     names = _names(context, origin, bucket or [])
     goal = _opened(context, target, "DST", writable=True)
     if _are_same(origin, goal):
-        raise InvalidArgument(f"{source} and {target} are the same store: name another one")
+        raise InvalidArgument(
+            f"{without_password(source)} and {without_password(target)} are the same store: name another one"
+        )
+    if len(names) > 1 and not goal.engine.has_buckets:
+        raise InvalidArgument("DST has no buckets, and keys of several would be one there: name one with --bucket")
     _make(goal, [into for _, into in names])
     copies = [
         Copy(Bucket(origin, bucket_name(name)), Bucket(goal, bucket_name(into)), counters, if_absent=if_absent)

@@ -48,6 +48,7 @@ class Engine:
     transactional = True  # Whatever keys there are can be written at once.
     patience = LOCK_TIMEOUT_SECONDS  # How long a read waits for a server that is away.
     flies = False  # Batches that are not atomic go by `fly`.
+    has_buckets = True  # Else every name of a bucket is that of all keys.
     are_keys_text = False  # Whether only UTF-8 can be a key.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:

@@ -140,8 +140,13 @@ class Flying:
     def _walk(self, operation: AnyOne, answers: Answers) -> None:
         """Run one operation by itself, in a transaction."""
         run = self._store.write if operation.writes else self._store.read
-        told: Answers = run(lambda txn: self._program.run(txn, [operation], answers.number))
-        answers.take(told)
+        try:
+            told: Answers = run(lambda txn: self._program.run(txn, [operation], answers.number))
+        except KvError as error:  # What was done before it is to be told, whatever this is.
+            for each in operation.each() if isinstance(operation, Sets) else [operation]:
+                answers.fail(each, error)
+        else:
+            answers.take(told)
         self._buckets.pop(operation.bucket, None)  # It may have been made.
 
     def _bucket(self, operation: Any) -> Bucket | None:

@@ -44,3 +44,17 @@ def test_folder_is_copied_to_a_server_and_back(kvcli: Run, path: str, url: str) 
     with Store(path + "2") as store:
         assert store.open("default").get("k0000") == b"other"
         assert store.open("default").list_keys().keys == [key for key, _ in PAIRS[:1000]]
+
+
+def test_several_buckets_into_a_store_that_has_none(kvcli: Run, path: str, server: Server) -> None:
+    """With layout=flat keys of one name would overwrite each other, so one bucket is to be named."""
+    server.flush()
+    with Store(path) as store:
+        store.open("default").set("k", b"one")
+        store.create("users")
+        store.open("users").set("k", b"two")
+    flat = server.url + "?layout=flat"
+    done = kvcli("copy", path, flat)
+    assert (done.returncode, b"--bucket" in done.stderr, server.cli("DBSIZE")) == (2, True, "0")
+    assert kvcli("copy", path, flat, "--bucket", "users").returncode == 0
+    assert server.cli("GET", "k") == "two"

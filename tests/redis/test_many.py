@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kvcli.atomics import increment
+from kvcli.atomics import Cas, increment, swap
+from kvcli.errors import CasFailed
 from kvcli.store import Store
 from tests.processes import ROOT
 from tests.redis.cluster import Cluster
@@ -53,3 +54,20 @@ def test_child_connects_anew(server: Server) -> None:
         os._exit(bucket.get("k") != b"child")
     assert os.waitpid(child, 0)[1] == 0
     assert bucket.get("k") == b"child"
+
+
+def test_handle_of_before_a_fork_is_the_parents(server: Server) -> None:
+    """Of one handle in two processes one swap wins; they would talk on one connection."""
+    bucket = Store(server.url).open("default")
+    bucket.set("k", b"0")
+    cas = Cas.new(bucket, "k")
+    child = os.fork()
+    if not child:
+        try:
+            swap(cas, b"child")
+        except CasFailed:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    swap(cas, b"parent")
+    assert bucket.get("k") == b"parent"

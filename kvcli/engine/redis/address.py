@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
 from kvcli.engine.redis.names import LAYOUTS
 from kvcli.errors import InvalidArgument
@@ -36,8 +36,8 @@ class Address:
         self.database = 0
         self.layout = LAYOUTS[0]
         self.seconds = SECONDS
-        self.username: str | None = None
-        self.password: str | None = None
+        self.username: bytes | None = None
+        self.password: bytes | None = None
 
     def __repr__(self) -> str:
         """Show no password."""
@@ -49,7 +49,7 @@ def parse(url: str, environ: Mapping[str, str] = os.environ) -> Address:
 
     Raises InvalidArgument.
     """
-    parts = urlsplit(url)
+    parts = _split(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if odd := set(options) - OPTIONS:
         raise InvalidArgument(f"{min(odd)!r} is no option of such a URL; there are: {', '.join(sorted(OPTIONS))}")
@@ -67,6 +67,17 @@ def parse(url: str, environ: Mapping[str, str] = os.environ) -> Address:
     return address
 
 
+def _split(url: str) -> SplitResult:
+    # What is wrong in it may be a part of a password: none of it is told, nor what Python says of it.
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InvalidArgument("this is no URL of a server: that is redis://HOST:PORT") from None
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise InvalidArgument("in the URL / ? # of a password are %2F %3F %23, and @ after the host is %40")
+    return parts
+
+
 def _seeds(text: str) -> list[tuple[str, int]]:
     seeds = [_seed(each) for each in text.split(",")[:SEEDS_MAX] if each]
     return seeds or [("localhost", PORT)]
@@ -77,7 +88,7 @@ def _seed(text: str) -> tuple[str, int]:
     if not colon or (text.startswith("[") and text.endswith("]")):
         host, port = text, str(PORT)
     if not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise InvalidArgument(f"{port!r} is no port: a store on a server is redis://HOST:PORT")
+        raise InvalidArgument("a port is a number up to 65535: a store on a server is redis://HOST:PORT")
     return host.strip("[]") or "localhost", int(port)
 
 
@@ -112,15 +123,19 @@ def _seconds(text: str | None) -> float:
 def _take_credentials(address: Address, parts: SplitResult, environ: Mapping[str, str]) -> None:
     said = parts.netloc.rpartition("@")[0]
     user, colon, password = said.partition(":")
-    address.username = unquote(user) or environ.get("KVCLI_REDIS_USERNAME") or None
-    address.password = unquote(password) if colon and password else _kept(environ)
+    address.username = _raw(user) or os.fsencode(environ.get("KVCLI_REDIS_USERNAME", "")) or None
+    address.password = _raw(password) if colon and password else _kept(environ)
 
 
-def _kept(environ: Mapping[str, str]) -> str | None:
+def _raw(text: str) -> bytes:
+    return unquote_to_bytes(os.fsencode(text))
+
+
+def _kept(environ: Mapping[str, str]) -> bytes | None:
     if environ.get("KVCLI_REDIS_PASSWORD"):
-        return environ["KVCLI_REDIS_PASSWORD"]
+        return os.fsencode(environ["KVCLI_REDIS_PASSWORD"])
     file = environ.get("KVCLI_REDIS_PASSWORD_FILE")
     if not file:
         return None
-    with open(file, encoding="utf-8", errors="surrogateescape") as opened:
-        return opened.readline(4096).rstrip("\r\n") or None
+    with open(file, "rb") as opened:
+        return opened.readline(4096).rstrip(b"\r\n") or None

@@ -46,6 +46,10 @@ class Errand:
         """The first key."""
         return self.command[1]  # type: ignore[return-value]
 
+    def keys(self) -> Sequence[Any]:
+        """All keys."""
+        return self.command[1 :: 2 if self.command[0] == "MSET" else 1] if self.items > 1 else self.command[1:2]
+
     def is_open(self) -> bool:
         """Tell whether it may be run again: it was refused by who could not, or lost and is known to have changed nothing."""
         if isinstance(self.answer, Lost):
@@ -72,13 +76,19 @@ def _run(
     for node, group, link in flying:
         if link is not None:
             _receive(servers, node, group, link)
-    _run_again(servers, [errand for errand in errands if errand.is_open()], seconds)
+    if any(errand.is_open() for errand in errands):
+        _run_again(servers, _in_order(errands), seconds)
 
 
 def _by_node(servers: Servers, errands: list[Errand], seconds: float) -> Iterable[tuple[Node, list[Errand]]]:
     if not servers.address.is_cluster:
         return [(servers.node_of(0), errands)] if errands else []
-    servers.masters(seconds)  # Who they are is known from here on.
+    try:
+        servers.begin(seconds)
+    except KvError as error:
+        for errand in errands:
+            errand.answer = error
+        return []
     groups: dict[Node, list[Errand]] = {}
     for errand in errands:
         try:
@@ -94,9 +104,9 @@ def _send(servers: Servers, node: Node, errands: list[Errand]) -> Link | None:
         link = servers.take(node)
         for piece in _pieces(errands):
             link.send(piece, writes=True)  # Or perhaps not; each errand knows.
-    except Lost as loss:
+    except (Lost, KvError) as failure:  # Also a password that is none any more: what flew before is to be told.
         for errand in errands:
-            errand.answer = loss
+            errand.answer = failure
         return None
     except BaseException:
         if link is not None:
@@ -129,6 +139,23 @@ def _receive(servers: Servers, node: Node, errands: list[Errand], link: Link) ->
         servers.give_back(node, link)
     for errand, answer in zip(errands, answers, strict=True):
         errand.answer = answer
+
+
+def _in_order(errands: list[Errand]) -> list[Errand]:
+    """Give those that may be run again, and still be in order: not behind one that had the same key and was done.
+
+    What is left out keeps its refusal: else of two sets of a key, both told ok, the first could win.
+    """
+    touched: set[bytes] = set()
+    written: set[bytes] = set()
+    again = []
+    for errand in reversed(errands):
+        if not errand.is_open():
+            touched.update(errand.keys())
+            written.update(errand.keys() if errand.writes else ())
+        elif (touched if errand.writes else written).isdisjoint(errand.keys()):
+            again.append(errand)
+    return again[::-1]
 
 
 def _run_again(servers: Servers, errands: list[Errand], seconds: float) -> None:

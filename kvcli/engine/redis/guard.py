@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from kvcli.engine.redis.planning import Outrun, judge
@@ -26,6 +27,7 @@ class Guard:
         self._servers = remote.servers
         self._node = node
         self._link: Link | None = link
+        self._pid = os.getpid()
         self._name = name
         self.value = value
 
@@ -37,10 +39,10 @@ class Guard:
         ):  # The declaration of the bucket could not be watched: it is on another server.
             self._remote.read(lambda snapshot: snapshot.check(self._bucket))
         link, self._link = self._link, None
-        if link is None or not link.is_fresh():
-            return False
+        if link is None or self._pid != os.getpid() or not link.is_fresh():
+            return False  # After a fork the link is the parent's: two would talk on it.
         try:
-            judge(link.exchange([("MULTI",), ("SET", self._name, value), ("EXEC",)], writes=True), self._shown)
+            judge(link.transact([("SET", self._name, value)]), self._shown)
         except (Outrun, Refused):  # What is refused for a while is tried again with a fresh handle.
             is_written = False
         except Lost as loss:

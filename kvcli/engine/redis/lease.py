@@ -110,7 +110,7 @@ class Held:
             if token != self._token:
                 return False
             try:
-                judge(link.exchange([("MULTI",), command, ("EXEC",)], writes=True), self._remote.servers.address.shown)
+                judge(link.transact([command]), self._remote.servers.address.shown)
             except Outrun:
                 return False
             trip.watches = False

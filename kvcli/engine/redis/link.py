@@ -33,13 +33,14 @@ ASKING = pack_command(("ASKING",))
 class Link:
     """A connection that is open."""
 
-    __slots__ = ("_asks", "_connection", "_reader", "_socket", "name", "writing")
+    __slots__ = ("_asks", "_connection", "_reader", "_socket", "_transacts", "name", "writing")
 
     def __init__(self, address: Address, host: str, port: int) -> None:
         """Connect. Raises Lost where nobody answers, Refused where somebody does and will not."""
         self.name = f"{host}:{port}"
         self.writing = False  # Something that writes was sent, and is not answered.
         self._asks = False
+        self._transacts = False  # MULTI was taken before.
         self._connection = _connected(address, host, port)
         sock: socket.socket | None = self._connection._sock  # noqa: SLF001 - the library cannot read many answers at once
         assert sock is not None  # noqa: S101 - it has just connected
@@ -60,6 +61,22 @@ class Link:
         self.send(b"".join(map(pack_command, commands)), writes=writes)  # type: ignore[arg-type]
         return self.receive(len(commands))
 
+    def transact(self, commands: Sequence[Command]) -> list[Any]:
+        """Do commands in one transaction, and give all answers, from MULTI's to EXEC's.
+
+        The first time it is known that MULTI is taken before they are sent: behind one that is refused, by rights or by a
+        proxy, they would be done at once, one by one, whatever is watched.
+        """
+        told: list[Command] = [*commands, ("EXEC",)]
+        if self._transacts:
+            return self.exchange([("MULTI",), *told], writes=True)
+        (answer,) = self.exchange([("MULTI",)])
+        if isinstance(answer, ReplyError):
+            return [answer]
+        self._transacts = True
+        self.send(b"".join(map(pack_command, told)), writes=True)  # type: ignore[arg-type]
+        return [answer, *self.receive(len(told))]
+
     def send(self, packed: bytes, *, writes: bool) -> None:
         """Send commands that are packed. Raises Lost."""
         self.writing = self.writing or writes
@@ -73,8 +90,11 @@ class Link:
         answers: list[Any] = []
         take = self._reader.gets
         while True:
-            while len(answers) < count and (answer := take()) is not False:
-                answers.append(answer)
+            try:
+                while len(answers) < count and (answer := take()) is not False:
+                    answers.append(answer)
+            except ProtocolError as error:
+                raise self._lost(error, answers) from error
             if len(answers) == count:
                 self.writing = False
                 return answers
@@ -104,7 +124,7 @@ class Link:
             if piece:
                 self._reader.feed(piece)
                 return
-        except (OSError, ProtocolError) as error:
+        except OSError as error:
             raise self._lost(error, answers) from error
         raise self._lost(None, answers)
 

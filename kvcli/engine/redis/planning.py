@@ -146,8 +146,8 @@ class Planning(Reading, Update):
             if isinstance(answer, ReplyError):
                 raise failure(answer, self._servers.address.shown)
             return
-        answers = link.exchange([("MULTI",), *commands, ("EXEC",)], writes=True)
-        self._trip.watches = False
+        answers = link.transact(commands)
+        self._trip.watches = self._trip.watches and len(answers) == 1  # MULTI was refused.
         judge(answers, self._servers.address.shown)
 
     def _have(self, bucket: bytes, keys: list[bytes]) -> list[bool]:

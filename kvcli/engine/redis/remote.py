@@ -47,6 +47,7 @@ class Remote(Engine):
         self.servers = Servers(address)
         self.names = Names(address.layout)
         self.read_only = read_only
+        self.has_buckets = not self.names.is_flat
         self.transactional = not address.is_cluster
         self._found: set[bytes] = set()  # Buckets that nobody declared, and that hold keys.
 

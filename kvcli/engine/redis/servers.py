@@ -15,7 +15,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from kvcli.engine.redis.link import Link
 from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, lost, refused
-from kvcli.errors import InvalidArgument, KvError, Other
+from kvcli.errors import InvalidArgument, KvError, NoSuchStore, Other
 from kvcli.remote_errors import CrossSlot, Unavailable
 
 if TYPE_CHECKING:
@@ -154,10 +154,16 @@ class Servers:
             raise Lost(self.address.shown, Unavailable(f"slot {slot} is served by nobody"), [], writing=False)
         return node
 
-    def masters(self, seconds: float) -> list[Node]:
-        """Give all servers that have keys, in an order that is everybody's. Raises what is ours."""
+    def begin(self, seconds: float) -> None:
+        """Know who has which slot. Raises what is ours."""
         if not self._slots:
             self.attempt(lambda _: self.refresh(), seconds)
+
+    def masters(self, seconds: float) -> list[Node]:
+        """Give all servers that have keys, in an order that is everybody's. Raises what is ours, also for a slot of nobody."""
+        self.begin(seconds)
+        if None in self._slots:  # Its keys would be missing, and nobody would know.
+            self.attempt(lambda _: self._find_all(), seconds)
         return sorted({id(node): node for node in self._slots if node is not None}.values(), key=lambda node: node.id)
 
     def still(self, node: Node) -> Node:
@@ -199,12 +205,12 @@ class Servers:
         """Ask who has which slot. Raises the last Lost where nobody answers."""
         if not self.address.is_cluster:
             return
-        failure: Lost | None = None
+        failure: Lost | NoSuchStore | None = None
         for node in [*self._nodes, *(Node(host, port) for host, port in self.address.seeds)]:
             try:
                 link = self.take(node)
                 table = link.call("CLUSTER", "SLOTS")
-            except Lost as loss:
+            except (Lost, NoSuchStore) as loss:  # Another seed may be there.
                 failure = loss
             except Refused as refusal:
                 raise refused(refusal, self.address.shown) from refusal
@@ -213,6 +219,10 @@ class Servers:
                 self._learn(table, node.host)
                 return
         raise failure or Lost(self.address.shown, None, [], writing=False)
+
+    def _find_all(self) -> None:
+        if None in self._slots:
+            self.node_of(self._slots.index(None))
 
     def _learn(self, table: list[Any], host: str) -> None:
         known = {(node.host, node.port): node for node in self._nodes}
@@ -244,7 +254,7 @@ class Servers:
         return None
 
     def _wait_for(self, loss: Lost, deadline: float, pauses: Iterator[float]) -> None:
-        if loss.writing or not self._met or monotonic() >= deadline:
+        if loss.writing or loss.foreign or not self._met or monotonic() >= deadline:
             raise lost(loss, self.address.shown) from loss
         sleep(next(pauses))
         self._refresh_if_possible()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 
+from hiredis import ProtocolError
+
 from kvcli.errors import AccessDenied, Full, InputOutput, KvError, NoSuchStore, ReadOnly
 from kvcli.remote_errors import OutcomeUnknown, PasswordNeeded, Unavailable, WrongKind
 
@@ -37,16 +39,22 @@ MOVED = ("MOVED", "ASK")
 
 
 class Lost(Exception):
-    """A link ended. `answers` came before; where it was `writing`, what was sent may have happened."""
+    """A link ended. `answers` came before; where it was `writing`, what was sent may have happened.
+
+    It is `foreign` where what came is no answer of such a server's: to ask again is of no use.
+    """
 
     def __init__(self, name: str, error: Exception | None, answers: list[Any], *, writing: bool) -> None:
         """Say which link it was, and how it ended; None: the server closed it."""
         super().__init__(f"{name} {_reason(error)}")
         self.answers = answers
         self.writing = writing
+        self.foreign = isinstance(error, ProtocolError)
 
 
 def _reason(error: BaseException | None) -> str:
+    if isinstance(error, ProtocolError):
+        return "answers what is no answer of Redis: look at the host and the port in the URL"
     if error is None:
         return "closed the connection"
     cause: BaseException | None = error
@@ -97,6 +105,8 @@ def lost(error: Lost, shown: str) -> KvError:
     """Give our error for a link that ended, and that nobody tries again."""
     if error.writing:
         return OutcomeUnknown(f"{shown}: {error}; what it was to write may have happened: look before you repeat it")
+    if error.foreign:
+        return InputOutput(f"{shown}: {error}")
     return Unavailable(f"{shown}: {error}; see that the server runs, and try again")
 
 

@@ -1,0 +1,88 @@
+"""What a server refuses to some, or does not speak at all: nothing is done behind a refusal, and what was done is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+
+import pytest
+
+from kvcli.atomics import Cas, compare_and_set, swap
+from kvcli.errors import AccessDenied
+from kvcli.store import Store
+from tests.conftest import Run
+from tests.redis.cluster import Cluster
+from tests.redis.servers import MISSING, Server
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+
+def user(server: Server, *rights: str) -> str:
+    """Empty a server, and give its URL for a user who may do so much."""
+    server.flush()
+    server.cli("ACL", "SETUSER", "some", "reset", "on", ">pw", "~*", "+@all", *rights)
+    return server.url.replace("//", "//some:pw@")
+
+
+@pytest.mark.parametrize("how", ["transaction", "handle"])
+def test_swap_by_who_may_not_transact(server: Server, how: str) -> None:
+    """Where MULTI is refused nothing is written: what follows it would be done at once, whatever is watched."""
+    bucket = Store(user(server, "-multi")).open("default")
+    bucket.set("k", b"old")
+    cas = Cas.new(bucket, "k")
+    with pytest.raises(AccessDenied):
+        swap(cas, b"new") if how == "handle" else compare_and_set(bucket, "k", b"old", b"new")
+    assert bucket.get("k") == b"old"
+
+
+def test_atomic_batch_by_who_may_not_transact(server: Server, kvcli: Run) -> None:
+    """All or nothing, and that is nothing."""
+    lines = b'{"op":"set","key":"a","value":"1"}\n{"op":"set","key":"b","value":"2"}\n'
+    done = kvcli("batch", "--atomic", "-s", user(server, "-multi"), input=lines)
+    assert (done.returncode, done.stdout, server.cli("DBSIZE")) == (77, b"", "0")
+
+
+def test_batch_tells_what_was_done_before_a_failure(server: Server, kvcli: Run) -> None:
+    """Whatever a swap or a list fails with, what was done before it is told: else it would be done twice."""
+    lines = b'{"op":"incr","key":"n"}\n{"op":"cas","key":"k","expect":null,"new":"v"}\n{"op":"get","key":"n"}\n'
+    done = kvcli("batch", "-s", user(server, "-exec"), input=lines)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, [each["ok"] for each in told]) == (74, [True, False])
+    done = kvcli("batch", "--keep-going", "-s", user(server, "-exec"), input=lines)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, [each["ok"] for each in told]) == (4, [True, False, True])
+
+
+@pytest.mark.parametrize(("words", "code"), [(("get", "k"), 74), (("list",), 74), (("set", "k", "v"), 74)])
+def test_port_of_another_protocol(kvcli: Run, words: tuple[str, ...], code: int) -> None:
+    """What speaks HTTP is no server of Redis: that is told, at once."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            client, _ = listening.accept()
+            with client:
+                client.recv(100)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    threading.Thread(target=serve, daemon=True).start()
+    done = kvcli(*words, "-s", f"redis://127.0.0.1:{listening.getsockname()[1]}", timeout=5)
+    assert (done.returncode, b"no answer of Redis" in done.stderr) == (code, True)
+
+
+def test_seed_that_is_no_host(cluster: Cluster) -> None:
+    """One of several hosts may have left the cluster, and its name with it."""
+    bucket = Store(cluster.url.replace("://", "://nowhere.invalid,")).open("default")
+    bucket.set("k", b"v")
+    assert bucket.get("k") == b"v"
+
+
+@pytest.mark.parametrize("words", [("list",), ("stat",), ("export",), ("bucket", "list")])
+def test_cluster_some_of_whose_slots_nobody_has(kvcli: Run, tmp_path: object, words: tuple[str, ...]) -> None:
+    """What is of all keys is of those in every slot: it is told where one is missing, not left out."""
+    lone = Server(str(tmp_path), "--cluster-enabled", "yes")
+    lone.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16000")
+    done = kvcli(*words, "-s", lone.url.replace("redis", "redis+cluster"), "--lock-timeout", "0.1")
+    lone.stop()
+    assert (done.returncode, b"served by nobody" in done.stderr) == (75, True)
