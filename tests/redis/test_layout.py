@@ -8,6 +8,7 @@ from kvcli.atomics import increment
 from kvcli.errors import InvalidArgument, InvalidBucketName, NoSuchBucket, NotAnInteger
 from kvcli.remote_errors import WrongKind
 from kvcli.store import Bucket, Store
+from tests.conftest import Run
 from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -37,6 +38,24 @@ def test_flat_name_is_the_key(clean: Server) -> None:
     assert open_bucket(clean, query="?layout=flat").get("theirs") == b"1"
     open_bucket(clean, "any", "?layout=flat").set("ours", b"2")
     assert (clean.cli("GET", "ours"), Store(clean.url + "?layout=flat").buckets()) == ("2", ["default"])
+
+
+def test_flat_keys_of_kvcli_s_own_are_refused(clean: Server, kvcli: Run) -> None:
+    """What kvcli keeps on the server is no data, and cannot be overwritten as such by any way in."""
+    Store(clean.url).create("declared")
+    store, key = ("--store", clean.url + "?layout=flat"), "__kvcli__:buckets"
+    for words in (
+        ("set", key, "x"),
+        ("get", key),
+        ("incr", key),
+        ("delete", key),
+        ("cas", key, "x", "--expect-absent"),
+    ):
+        assert kvcli(*words, *store).returncode == 2, words
+    for option, code in ((), 2), (("--atomic",), 65):
+        line = f'{{"op":"set","key":"a","value":"1"}}\n{{"op":"set","key":"{key}","value":"x"}}\n'
+        assert kvcli("batch", *option, *store, input=line.encode()).returncode == code
+    assert Store(clean.url).buckets() == ["declared", "default"]
 
 
 def test_counter_of_another_program_goes_on(clean: Server) -> None:

@@ -26,6 +26,7 @@ KEYS_PER_COMMAND = 500
 BYTES_PER_COMMAND = 1 << 20
 SENT_AT_ONCE_BYTES = 1 << 17  # While a server works on these, the next are packed.
 WORDS = {"put_many": "SET", "get_many": "GET", "delete_many": "DEL", "has_many": "EXISTS", "add_many": "INCRBY"}
+PAIRED = {"put_many", "add_many"}  # Items of these are pairs.
 WRITING = {"put_many", "delete_many", "add_many"}
 
 
@@ -62,6 +63,10 @@ def fly(
 ) -> list[list[Any]]:
     """Do steps in order, and give for each an answer per item: a value, or the KvError of what did not happen."""
     is_one = not servers.address.is_cluster
+    if names.is_flat:
+        for verb, bucket, items in steps:
+            for item in items:
+                names.name(bucket, item[0] if verb in PAIRED else item)
     errands = [[*_errands(names, *step, together=is_one)] for step in steps]
     _run(servers, [errand for each in errands for errand in each], seconds, meanwhile)
     return [_answers(servers, names, step, each, seconds) for step, each in zip(steps, errands, strict=True)]
@@ -182,7 +187,7 @@ def _errands(names: Names, verb: str, bucket: bytes, items: Sequence[Any], *, to
         for part in _parts(items, verb):
             keys = [head + item for item in part] if verb == "get_many" else _flat(head, part)
             yield Errand(("M" + word, *keys), len(part), writes=writes)
-    elif verb in {"put_many", "add_many"}:
+    elif verb in PAIRED:
         for key, value in items:
             yield Errand((word, head + key, value), 1, writes=writes)
     else:

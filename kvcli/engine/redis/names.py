@@ -6,7 +6,7 @@ import re
 
 from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.transaction import PRIVATE
-from kvcli.errors import InvalidBucketName
+from kvcli.errors import InvalidBucketName, InvalidKey
 
 LAYOUTS = ("bucket", "flat")
 SEPARATOR = b":"
@@ -28,6 +28,12 @@ class Names:
     def head(self, bucket: bytes) -> bytes:
         """Give what all names of a bucket start with."""
         return b"" if self.is_flat else bucket + SEPARATOR
+
+    def name(self, bucket: bytes, key: bytes) -> bytes:
+        """Give the name of a key. Raises InvalidKey for one that is kvcli's own, as a key alone could be."""
+        if self.is_flat and key.startswith(OWN):
+            raise InvalidKey(f"with layout=flat keys that start with {OWN.decode()} are kvcli's own")
+        return self.head(bucket) + key
 
     def checked(self, bucket: bytes) -> bytes:
         """Give back what can be a bucket here. Raises InvalidBucketName."""

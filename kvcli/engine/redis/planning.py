@@ -79,12 +79,11 @@ class Planning(Reading, Update):
     def put_many(self, bucket: bytes, pairs: Iterable[tuple[bytes, bytes]], check: Callable[[bytes], object]) -> None:
         """See Update.put_many."""
         self.check(bucket)
-        head = self._names.head(bucket)
         pairs = [*pairs]
         for key, value in pairs:
             check(key)
             _checked(value)
-        self._changes.update((head + key, value) for key, value in pairs)
+        self._changes.update([(self._names.name(bucket, key), value) for key, value in pairs])
 
     def delete(self, bucket: bytes, key: bytes) -> bool:
         """See Update.delete."""

@@ -145,7 +145,7 @@ class Reading(Snapshot):
 
     def _name(self, bucket: bytes, key: bytes) -> bytes:
         self.check(bucket)
-        return self._names.head(bucket) + key
+        return self._names.name(bucket, key)
 
     def _ask(self, name: bytes, *words: Word) -> Any:
         return self._servers.attempt(lambda trip: trip.to(name).call(*words), self._seconds)

@@ -94,7 +94,7 @@ class Remote(Engine):
         if not S64_MIN <= delta <= S64_MAX:
             raise IntegerOverflow(f"{delta} is outside of 64 bits; the value was left alone")
         Reading(self, lock_timeout).check(bucket)
-        name = self.names.head(bucket) + key
+        name = self.names.name(bucket, key)
 
         def act(trip: Trip) -> int:
             (answer,) = trip.to(name).exchange([("INCRBY", name, delta)], writes=True)
@@ -107,7 +107,7 @@ class Remote(Engine):
     def guard(self, bucket: bytes, key: bytes) -> Guard:
         """See Engine.guard: a watch on a link of its own."""
         Reading(self, self.patience).check(bucket)
-        name = self.names.head(bucket) + key
+        name = self.names.name(bucket, key)
         # To drop a bucket and make it again is to write its keys, also those that are not there.
         watched = [name, REGISTRY] if bucket != DEFAULT_BUCKET and self.transactional else [name]
 
