@@ -89,7 +89,7 @@ def _by_node(servers: Servers, errands: list[Errand], seconds: float) -> Iterabl
     if not servers.address.is_cluster:
         return [(servers.node_of(0), errands)] if errands else []
     try:
-        servers.begin(seconds)
+        servers.find_masters(seconds)
     except KvError as error:
         for errand in errands:
             errand.answer = error

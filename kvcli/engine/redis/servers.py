@@ -154,14 +154,14 @@ class Servers:
             raise Lost(self.address.shown, Unavailable(f"slot {slot} is served by nobody"), [], writing=False)
         return node
 
-    def begin(self, seconds: float) -> None:
+    def find_masters(self, seconds: float) -> None:
         """Know who has which slot. Raises what is ours."""
         if not self._slots:
             self.attempt(lambda _: self.refresh(), seconds)
 
     def masters(self, seconds: float) -> list[Node]:
         """Give all servers that have keys, in an order that is everybody's. Raises what is ours, also for a slot of nobody."""
-        self.begin(seconds)
+        self.find_masters(seconds)
         if None in self._slots:  # Its keys would be missing, and nobody would know.
             self.attempt(lambda _: self._find_all(), seconds)
         return sorted({id(node): node for node in self._slots if node is not None}.values(), key=lambda node: node.id)
