@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kvcli.engine import KEY_BYTES_MAX, LOCK_TIMEOUT_SECONDS, connect
+from kvcli.engine import KEY_BYTES_MAX, LOCK_TIMEOUT_SECONDS, all_pages, connect
 from kvcli.engine import create as create_store
-from kvcli.engine.pages import all_pages
 from kvcli.errors import InvalidBucketName, InvalidKey, NoSuchStore
 from kvcli.location import locate
 

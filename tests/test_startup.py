@@ -29,7 +29,7 @@ GET = {
         "kvcli.engine.files",
         "kvcli.engine.gate",
     ),
-    *("kvcli.engine.opening", "kvcli.engine.pages", "kvcli.engine.transaction"),
+    *("kvcli.engine.opening", "kvcli.engine.transaction"),
     *("kvcli.commands", "kvcli.commands.context", "kvcli.commands.get"),
     *("kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output", "kvcli.cli.shield"),
 }

@@ -7,7 +7,7 @@ from itertools import islice
 
 import lmdb
 
-from kvcli.engine.pages import Pages
+from kvcli.engine import Pages
 from kvcli.errors import DamagedStore, NoSuchBucket, UnsupportedBucket
 
 TYPE_CHECKING = False

@@ -77,7 +77,6 @@ TESTS = {
     "kvcli/engine/inspection.py": ("test_inspection.py", "test_hostile_files.py"),
     "kvcli/engine/lives.py": CACHE,
     "kvcli/engine/opening.py": (*FILES, *FOREIGN, "test_cache_faults.py"),
-    "kvcli/engine/pages.py": CONTRACT,
     "kvcli/engine/queues.py": (
         "test_claim_faults.py",
         "contract/test_cache.py",
