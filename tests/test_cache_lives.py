@@ -253,10 +253,7 @@ print(told)
 
 
 def test_threads_of_one_cache_leave_nothing_open(path: str) -> None:
-    """However often the generation changes under many threads of one cache: closed, nothing of it is mapped.
-
-    Nor are the files of ninety generations open; those of one or two that were left at the very moment may be.
-    """
+    """However often the generation changes under many threads of one cache: closed, nothing of it is open."""
     program = """
 import os, sys, threading, kvcli
 store = kvcli.Store(sys.argv[1])
@@ -272,7 +269,7 @@ threads = [threading.Thread(target=work) for _ in range(6)]
 [thread.join() for thread in threads]
 cache.close()
 with open("/proc/self/maps") as file:
-    print(sum("/cache/" in line for line in file), len(os.listdir("/proc/self/fd")) < 20)
+    print(sum("/cache/" in line for line in file), len(os.listdir("/proc/self/fd")) < 12)
 """
     assert run(program, path) == b"0 True\n"
 

@@ -107,7 +107,8 @@ def _share(folder: str, files: Files, write: bool, lock_timeout: float) -> Gener
             tally.stamp(os.stat(files.data))
     finally:
         tally.file.unlock()
-    generation = _open[place] = Generation(folder, files.data, env, tally, writable=writable)
+    generation = Generation(folder, files.data, env, tally, writable=writable)
+    _open[generation.id] = generation  # Not at `place`: where that was removed just now, LMDB has made another file.
     return generation
 
 
