@@ -115,6 +115,7 @@ class Batch:
                     return self._fail(answer.failure)
                 writes |= any(each.writes for each in operations)
                 makes |= any(each.makes for each in operations)
+                del operations  # They are read again, and a long one is not to be in memory twice.
             store = self._open(writes=writes, makes=makes)
             try:
                 (store.write if writes else store.read)(lambda txn: self._run_spooled(txn, store, spool, answers))
