@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 SPREAD_OPERATIONS = 16_000  # In a large one each operation may dirty a page of its own, and pages take memory.
 SMALL_STORE_BYTES = 256 << 20
 PAGE_BYTES = 1 << 20
-GARBAGE_OBJECTS = 100_000
 
 
 class Rollback(Exception):
@@ -57,7 +55,6 @@ def run(
         raise InvalidArgument(
             "--atomic is one transaction, and ends with the first failure: no --chunk, no --keep-going"
         )
-    gc.set_threshold(GARBAGE_OBJECTS)  # A chunk of many objects is no garbage, and looking costs a third of the time.
     batch = Batch(context, keep_going=keep_going, chunk=1 if dry_run else chunk, results=results)
     handle = context.input(file)
     stream = batch.stream
