@@ -219,6 +219,8 @@ class Batch:
     ) -> Answers:
         from kvcli.operations.flying import Flying
 
+        if self._gets is None:  # Nothing is answered where the first question could not even be asked.
+            store.engine.reach(store.lock_timeout)
         flying = Flying(store, program, keep_going=self._keep_going, gets=self._gets)
         answers = flying.run(operations, self._count, meanwhile)
         self._gets = flying.gets

@@ -71,6 +71,10 @@ class Engine:
         """
         raise NotImplementedError
 
+    def reach(self, lock_timeout: float) -> None:
+        """See that what is to fly can begin. Raises Unavailable, and what else keeps everything from being done."""
+        raise NotImplementedError
+
     def fly(
         self, steps: Sequence[Step], lock_timeout: float, meanwhile: Callable[[], object] | None = None
     ) -> list[list[Any]]:

@@ -80,6 +80,10 @@ class Remote(Engine):
             if monotonic() >= deadline:
                 raise Busy(f"others wrote the same keys for {lock_timeout:g} s, again and again: try again")
 
+    def reach(self, lock_timeout: float) -> None:
+        """See Engine.reach."""
+        self.servers.reach(lock_timeout)
+
     def fly(
         self, steps: Sequence[Step], lock_timeout: float, meanwhile: Callable[[], object] | None = None
     ) -> list[list[Any]]:

@@ -11,10 +11,11 @@ import random
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from hiredis import ReplyError
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from kvcli.engine.redis.link import Link
-from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, lost, refused
+from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, failure, lost, refused
 from kvcli.errors import InvalidArgument, KvError, NoSuchStore, Other
 from kvcli.remote_errors import CrossSlot, Unavailable
 
@@ -154,6 +155,13 @@ class Servers:
             raise Lost(self.address.shown, Unavailable(f"slot {slot} is served by nobody"), [], writing=False)
         return node
 
+    def reach(self, seconds: float) -> None:
+        """See that somebody answers, before much is sent. Raises what is ours."""
+        if self.address.is_cluster:
+            self.find_masters(seconds)
+        else:
+            self.attempt(self._ping, seconds)
+
     def find_masters(self, seconds: float) -> None:
         """Know who has which slot. Raises what is ours."""
         if not self._slots:
@@ -205,20 +213,25 @@ class Servers:
         """Ask who has which slot. Raises the last Lost where nobody answers."""
         if not self.address.is_cluster:
             return
-        failure: Lost | NoSuchStore | None = None
+        missed: Lost | NoSuchStore | None = None
         for node in [*self._nodes, *(Node(host, port) for host, port in self.address.seeds)]:
             try:
                 link = self.take(node)
                 table = link.call("CLUSTER", "SLOTS")
             except (Lost, NoSuchStore) as loss:  # Another seed may be there.
-                failure = loss
+                missed = loss
             except Refused as refusal:
                 raise refused(refusal, self.address.shown) from refusal
             else:
                 self.give_back(node, link)
                 self._learn(table, node.host)
                 return
-        raise failure or Lost(self.address.shown, None, [], writing=False)
+        raise missed or Lost(self.address.shown, None, [], writing=False)
+
+    def _ping(self, trip: Trip) -> None:
+        (answer,) = trip.to(b"").exchange([("PING",)])
+        if isinstance(answer, ReplyError) and Refused(answer).word != "NOPERM":  # Who may not ask this may ask others.
+            raise failure(answer, self.address.shown)
 
     def _find_all(self) -> None:
         if None in self._slots:
