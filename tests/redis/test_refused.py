@@ -25,6 +25,43 @@ def user(server: Server, *rights: str) -> str:
     return server.url.replace("//", "//some:pw@")
 
 
+@pytest.mark.parametrize(
+    ("words", "command"), [(("list", "--limit", "1"), "info"), (("stat",), "info"), (("list",), "scan")]
+)
+def test_right_that_is_missing_is_named(server: Server, kvcli: Run, words: tuple[str, ...], command: str) -> None:
+    """Whoever asks for more rights has to know which: the line names the command."""
+    url = user(server, f"-{command}")
+    server.cli("MSET", "default:a", "1", "default:b", "2")
+    done = kvcli(*words, "-s", url)
+    assert (done.returncode, f"'{command}'".encode() in done.stderr) == (77, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("get", "k"), ("set", "k", "v"), ("incr", "k"), ("exists", "k"), ("delete", "k"), ("edit", "k")),
+        *(("cas", "k", "v", "--expect-absent"), ("set", "k", "v", "--if-absent"), ("cache", "get", "k")),
+    ],
+)
+def test_key_that_is_not_a_users_is_named(server: Server, kvcli: Run, words: tuple[str, ...]) -> None:
+    """Rights are to names of keys as the server has them, so that is what the line names."""
+    server.flush()
+    server.cli("ACL", "SETUSER", "some", "reset", "on", ">pw", "~default:a*", "+@all")
+    done = kvcli(*words, "-s", server.url.replace("//", "//some:pw@"), env={"EDITOR": "true"})
+    name = b"__kvcli__:cache:k" if words[0] == "cache" else b"default:k"
+    assert (done.returncode, name in done.stderr) == (77, True), done.stderr
+
+
+@pytest.mark.parametrize("option", [(), ("--atomic",)])
+def test_batch_names_the_key_that_is_not_a_users(server: Server, kvcli: Run, option: tuple[str, ...]) -> None:
+    """What flies, and what a transaction writes, is told in the same way."""
+    server.flush()
+    server.cli("ACL", "SETUSER", "some", "reset", "on", ">pw", "%R~*", "~default:a*", "+@all")
+    asked = b'{"op":"set","key":"ab","value":""}\n{"op":"set","key":"other","value":""}\n{"op":"incr","key":"n"}\n'
+    done = kvcli("batch", *option, "-s", server.url.replace("//", "//some:pw@"), input=asked)
+    assert (done.returncode, b"other" in done.stderr) == (77, True), done.stderr
+
+
 @pytest.mark.parametrize("how", ["transaction", "handle"])
 def test_swap_by_who_may_not_transact(server: Server, how: str) -> None:
     """Where MULTI is refused nothing is written: what follows it would be done at once, whatever is watched."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiredis import ReplyError, pack_command
 
-from kvcli.engine.redis.translation import Lost, Refused, lost, refused
+from kvcli.engine.redis.translation import Lost, Refused, lost, refused, shown_name
 from kvcli.errors import IntegerOverflow, KvError, NotAnInteger
 
 if TYPE_CHECKING:
@@ -233,9 +233,7 @@ def _items(servers: Servers, verb: str, errand: Errand, head: int) -> list[Any]:
         answer = lost(answer, shown)
     elif isinstance(answer, ReplyError):
         answer = count_error(answer, errand.name[head:]) if verb == "add_many" else None
-        answer = answer or refused(
-            errand.answer, f"{shown}: {errand.name[head:].decode('utf-8', 'backslashreplace')!r}"
-        )
+        answer = answer or refused(errand.answer, f"{shown}: {shown_name(errand.name[head:])}")
     if isinstance(answer, KvError):
         return [answer] * errand.items
     if verb == "get_many":
@@ -251,7 +249,5 @@ def count_error(error: Exception, name: bytes) -> KvError | None:
     if "overflow" in text:
         return IntegerOverflow("the sum is outside of 64 bits; the value was left alone")
     if "not an integer" in text or text.startswith("WRONGTYPE"):
-        return NotAnInteger(
-            f"the value of {name.decode('utf-8', 'backslashreplace')!r} is not a decimal integer of 64 bits"
-        )
+        return NotAnInteger(f"the value of {shown_name(name)} is not a decimal integer of 64 bits")
     return None

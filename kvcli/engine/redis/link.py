@@ -16,7 +16,7 @@ from redis.connection import Connection, SSLConnection
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from kvcli.engine.redis.translation import Lost, Refused, not_connected
+from kvcli.engine.redis.translation import Lost, Refused, naming, not_connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +59,7 @@ class Link:
         if self._asks:
             return self._exchange_asking(commands, writes=writes)
         self.send(b"".join(map(pack_command, commands)), writes=writes)  # type: ignore[arg-type]
-        return self.receive(len(commands))
+        return named(commands, self.receive(len(commands)))
 
     def transact(self, commands: Sequence[Command]) -> list[Any]:
         """Do commands in one transaction, and give all answers, from MULTI's to EXEC's.
@@ -75,7 +75,7 @@ class Link:
             return [answer]
         self._transacts = True
         self.send(b"".join(map(pack_command, told)), writes=True)  # type: ignore[arg-type]
-        return [answer, *self.receive(len(told))]
+        return [answer, *named(told, self.receive(len(told)))]
 
     def send(self, packed: bytes, *, writes: bool) -> None:
         """Send commands that are packed. Raises Lost."""
@@ -143,7 +143,16 @@ class Link:
             kept.append(True)
             inside = (inside or command[0] == "MULTI") and command[0] != "EXEC"
         self.send(b"".join(packed), writes=writes)
-        return [answer for answer, is_kept in zip(self.receive(len(kept)), kept, strict=True) if is_kept]
+        told = [answer for answer, is_kept in zip(self.receive(len(kept)), kept, strict=True) if is_kept]
+        return named(commands, told)
+
+
+def named(commands: Sequence[Command], answers: list[Any]) -> list[Any]:
+    """Give answers, and with those that refuse a right what it is a right to."""
+    return [
+        naming(answer, command) if isinstance(answer, ReplyError) else answer
+        for command, answer in zip(commands, answers, strict=True)
+    ]
 
 
 def _connected(address: Address, host: str, port: int) -> Connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from hiredis import ProtocolError
+from hiredis import ProtocolError, ReplyError
 
 from kvcli.errors import AccessDenied, Full, InputOutput, KvError, NoSuchStore, ReadOnly
 from kvcli.remote_errors import OutcomeUnknown, PasswordNeeded, Unavailable, WrongKind
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from kvcli.engine.redis.address import Address
+    from kvcli.engine.redis.link import Command
 
 PASSWORD = "set KVCLI_REDIS_PASSWORD, or name a file in KVCLI_REDIS_PASSWORD_FILE"  # noqa: S105 - how to give one
 # What a server calls it: (what we call it, what to do next).
 BY_WORD: dict[str, tuple[type[KvError], str]] = {
     "NOAUTH": (PasswordNeeded, f"the server asks for a password: {PASSWORD}"),
     "WRONGPASS": (AccessDenied, f"the server does not know this user and password: {PASSWORD}"),
-    "NOPERM": (AccessDenied, "this user may not do that: ask for more rights (ACL), or name another user in the URL"),
+    "NOPERM": (AccessDenied, "ask for more rights (ACL), or name another user in the URL"),
     "DENIED": (AccessDenied, "the server runs in protected mode: give it a password, or ask from its own machine"),
     "OOM": (Full, "the server has no memory left: delete something, or raise its maxmemory"),
     "READONLY": (ReadOnly, "this server is a replica, which takes no writes: name its master"),
@@ -94,11 +95,26 @@ def refused(error: Exception, shown: str) -> KvError:
     if word == "EXECABORT":
         return InputOutput(f"{shown}: the server refused a part of the transaction, and so all of it: {text}")
     kind, advice = BY_WORD.get(word, (None, ""))
+    if word == "NOPERM":  # The rest says which command, or which key.
+        advice = f"{text.removeprefix('NOPERM ')}: {advice}"
     if kind is not None:
         return kind(f"{shown}: {advice}")
     if "max number of clients" in text:
         return Unavailable(f"{shown}: the server has too many clients: try again")
     return InputOutput(f"{shown}: the server refused: {text}")
+
+
+def naming(error: ReplyError, command: Command) -> ReplyError:
+    """Give the refusal of a right with the name of the key, where the server does not say which."""
+    text = str(error)
+    if not text.startswith("NOPERM") or "key" not in text or "'" in text:
+        return error
+    return ReplyError(f"{text}, {shown_name(command[1])}")  # type: ignore[arg-type]
+
+
+def shown_name(name: bytes) -> str:
+    """Give the name of a key as messages have it."""
+    return repr(name.decode("utf-8", "backslashreplace"))
 
 
 def lost(error: Lost, shown: str) -> KvError:
