@@ -15,6 +15,7 @@ import pytest
 
 from kvcli.atomics import Cas, swap
 from kvcli.engine.draft import Draft
+from kvcli.engine.redis.names import slot_of
 from kvcli.errors import CasFailed
 from kvcli.remote_errors import CrossSlot
 from kvcli.store import Store
@@ -99,9 +100,7 @@ def test_master_is_killed_in_the_middle_of_a_batch(mortal: Cluster, going: bool)
 
 def slot(at: int) -> int:
     """Give the slot of a numbered key."""
-    from redis.crc import key_slot
-
-    return key_slot(b"default:k%06d" % at)
+    return slot_of(b"default:k%06d" % at)
 
 
 def slots_of(victim: Server) -> list[tuple[int, int]]:

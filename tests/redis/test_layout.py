@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kvcli.atomics import increment
+from kvcli.engine.redis.names import slot_of
 from kvcli.errors import InvalidArgument, InvalidBucketName, NoSuchBucket, NotAnInteger
 from kvcli.remote_errors import WrongKind
 from kvcli.store import Bucket, Store
 from tests.conftest import Run
+from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -56,6 +58,12 @@ def test_flat_keys_of_kvcli_s_own_are_refused(clean: Server, kvcli: Run) -> None
         line = f'{{"op":"set","key":"a","value":"1"}}\n{{"op":"set","key":"{key}","value":"x"}}\n'
         assert kvcli("batch", *option, *store, input=line.encode()).returncode == code
     assert Store(clean.url).buckets() == ["declared", "default"]
+
+
+def test_slot_is_the_clusters(cluster: Cluster) -> None:
+    """Which master has a key is known before it is asked, by the same rule."""
+    for name in ("k", "default:{t}k", "{}k", "a{b", "a}b{c}d", "{{t}}", "{t}{u}", "\u00e9"):
+        assert slot_of(name.encode()) == int(cluster.masters()[0].cli("CLUSTER", "KEYSLOT", name))
 
 
 def test_counter_of_another_program_goes_on(clean: Server) -> None:

@@ -1,25 +1,22 @@
 """Link: one connection to one server, in order: what is sent is answered, or the link is lost and closed.
 
-The client library connects (TLS, password, database); from then on commands are packed and answers parsed by its C half,
-many at a time. Nothing is ever sent twice here.
+Commands are packed and answers parsed by hiredis, many at a time. Nothing is ever sent twice here.
 """
 
 from __future__ import annotations
 
-import socket
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
-from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
-from kvcli.engine.redis.translation import Lost, Refused, naming, not_connected
+from kvcli.engine.redis.joining import first_words, joined
+from kvcli.engine.redis.translation import Lost, Refused, naming, unwelcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from socket import socket
 
     from kvcli.engine.redis.address import Address
 
@@ -33,19 +30,26 @@ ASKING = pack_command(("ASKING",))
 class Link:
     """A connection that is open."""
 
-    __slots__ = ("_asks", "_connection", "_reader", "_socket", "_transacts", "name", "writing")
+    __slots__ = ("__weakref__", "_asks", "_reader", "_socket", "_transacts", "name", "writing")
 
-    def __init__(self, address: Address, host: str, port: int) -> None:
-        """Connect. Raises Lost where nobody answers, Refused where somebody does and will not."""
-        self.name = f"{host}:{port}"
+    def __init__(self, sock: socket, name: str) -> None:
+        """Talk on a socket that is connected to what is called `name`."""
+        self.name = name
+        self._socket = sock
+        finalize(
+            self, sock.close
+        )  # For who forgets it; no __del__, since in a cycle the socket's own could come first.
         self.writing = False  # Something that writes was sent, and is not answered.
         self._asks = False
         self._transacts = False  # MULTI was taken before.
-        self._connection = _connected(address, host, port)
-        sock: socket.socket | None = self._connection._sock  # noqa: SLF001 - the library cannot read many answers at once
-        assert sock is not None  # noqa: S101 - it has just connected
-        self._socket = sock
         self._reader = Reader()
+
+    @classmethod
+    def to(cls, address: Address, host: str, port: int) -> Link:
+        """Connect. Raises Lost where nobody answers, and what is ours where somebody does and will not."""
+        link = cls(joined(address, host, port), f"{host}:{port}")
+        link._begin(address)
+        return link
 
     def call(self, *words: Word, writes: bool = False) -> Any:
         """Send one command and give its answer. Raises Refused, Lost."""
@@ -116,7 +120,15 @@ class Link:
 
     def close(self) -> None:
         """End the connection. Safe to call twice."""
-        self._connection.disconnect()  # type: ignore[no-untyped-call]
+        self._socket.close()
+
+    def _begin(self, address: Address) -> None:
+        words = first_words(address)
+        answers = self.exchange(words) if words else []
+        for command, answer in zip(words, answers, strict=True):
+            if isinstance(answer, ReplyError):
+                self.close()
+                raise unwelcome(answer, command, self.name, address)
 
     def _feed(self, answers: list[Any]) -> None:
         try:
@@ -153,27 +165,3 @@ def named(commands: Sequence[Command], answers: list[Any]) -> list[Any]:
         naming(answer, command) if isinstance(answer, ReplyError) else answer
         for command, answer in zip(commands, answers, strict=True)
     ]
-
-
-def _connected(address: Address, host: str, port: int) -> Connection:
-    settings: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "db": address.database,
-        "username": address.username,
-        "password": address.password,
-        "socket_timeout": address.seconds,
-        "socket_connect_timeout": address.seconds,
-        "protocol": 2,
-        "driver_info": None,  # Two more round trips, to tell who calls.
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if address.tls is not None:
-        settings |= address.tls
-    kind: Any = Connection if address.tls is None else SSLConnection
-    connection: Connection = kind(**settings)
-    try:
-        connection.connect()  # type: ignore[no-untyped-call]
-    except (RedisError, OSError) as error:
-        raise not_connected(error, f"{host}:{port}", address) from error
-    return connection

@@ -12,9 +12,9 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from hiredis import ReplyError
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from kvcli.engine.redis.link import Link
+from kvcli.engine.redis.names import SLOTS, slot_of
 from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, failure, lost, refused
 from kvcli.errors import InvalidArgument, KvError, NoSuchStore, Other
 from kvcli.remote_errors import CrossSlot, Unavailable
@@ -144,7 +144,7 @@ class Servers:
 
     def slot_of(self, key: bytes) -> int:
         """Give the slot of a key; without a cluster there is one."""
-        return key_slot(key, REDIS_CLUSTER_HASH_SLOTS) if self.address.is_cluster else 0
+        return slot_of(key) if self.address.is_cluster else 0
 
     def node_of(self, slot: int) -> Node:
         """Give the server that has a slot. Raises Lost where nobody has it."""
@@ -190,7 +190,7 @@ class Servers:
             if idle.is_fresh():
                 return idle
             idle.close()
-        link = Link(self.address, node.host, node.port)
+        link = Link.to(self.address, node.host, node.port)
         self._met = True
         return link
 
@@ -239,7 +239,7 @@ class Servers:
 
     def _learn(self, table: list[Any], host: str) -> None:
         known = {(node.host, node.port): node for node in self._nodes}
-        slots: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        slots: list[Node | None] = [None] * SLOTS
         nodes: dict[tuple[str, int], Node] = {}
         for first, last, master, *_ in table:
             place = ((master[0] or b"").decode() or host, int(master[1]))
@@ -279,7 +279,7 @@ class Servers:
             return  # The next attempt will tell.
 
     def _leave_to_parent(self) -> None:
-        # The library does not shut a connection down that another process made.
+        # What is closed here, and not shut down, stays open there.
         self._pid = os.getpid()
         for node in self._nodes:
             node.idle = []

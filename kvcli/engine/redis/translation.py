@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 from hiredis import ProtocolError, ReplyError
@@ -37,6 +38,7 @@ BY_WORD: dict[str, tuple[type[KvError], str]] = {
 }
 PASSING = {"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}  # It changed nothing, and may work soon.
 MOVED = ("MOVED", "ASK")
+CROWDED = "max number of clients"
 
 
 class Lost(Exception):
@@ -99,7 +101,7 @@ def refused(error: Exception, shown: str) -> KvError:
         advice = f"{text.removeprefix('NOPERM ')}: {advice}"
     if kind is not None:
         return kind(f"{shown}: {advice}")
-    if "max number of clients" in text:
+    if CROWDED in text:
         return Unavailable(f"{shown}: the server has too many clients: try again")
     return InputOutput(f"{shown}: the server refused: {text}")
 
@@ -128,24 +130,26 @@ def lost(error: Lost, shown: str) -> KvError:
 
 def not_connected(error: Exception, name: str, address: Address) -> Exception:
     """Give what a failed attempt to connect means: Lost where another attempt could go otherwise, else our error."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = cause.verify_message or "it cannot be verified"
-            return AccessDenied(
-                f"{address.shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
-            )
-        if isinstance(cause, ssl.SSLError):
-            return InputOutput(
-                f"{address.shown}: no TLS with {name} ({cause.reason or cause}): redis:// is the scheme without TLS"
-            )
-        cause = cause.__cause__ or cause.__context__
-    text = str(error)
-    if "Name or service not known" in text or "name resolution" in text or "No address" in text:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message or "it cannot be verified"
+        return AccessDenied(
+            f"{address.shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
+        )
+    if isinstance(error, ssl.SSLError):
+        return InputOutput(
+            f"{address.shown}: no TLS with {name} ({error.reason or error}): redis:// is the scheme without TLS"
+        )
+    if isinstance(error, (socket.gaierror, ValueError)):
         return NoSuchStore(f"{address.shown}: there is no host {name.rpartition(':')[0]!r}: look at the URL")
-    word = text.partition(" ")[0]
-    if word in {"invalid", "Authentication", "AUTH"} or "WRONGPASS" in text or "username-password" in text:
-        return AccessDenied(f"{address.shown}: {BY_WORD['WRONGPASS'][1]}")
-    if "DB index" in text or "Invalid Database" in text:
-        return NoSuchStore(f"{address.shown}: the server has no such database: look at the number in the URL")
     return Lost(name, error, [], writing=False)
+
+
+def unwelcome(error: ReplyError, command: Command, name: str, address: Address) -> Exception:
+    """Give what it means that AUTH or SELECT was refused."""
+    text = str(error)
+    if text.startswith("ERR") and CROWDED not in text:
+        if command[0] == "AUTH":
+            return AccessDenied(f"{address.shown}: {BY_WORD['WRONGPASS'][1]}")
+        return NoSuchStore(f"{address.shown}: the server has no such database: look at the number in the URL")
+    told = failure(error, address.shown)
+    return Lost(name, error, [], writing=False) if isinstance(told, Refused) else told
