@@ -1,10 +1,8 @@
-"""What a server refuses to some, or does not speak at all: nothing is done behind a refusal, and what was done is told."""
+"""What a server refuses to some: nothing is done behind a refusal, and what was done is told."""
 
 from __future__ import annotations
 
 import json
-import socket
-import threading
 
 import pytest
 
@@ -89,23 +87,6 @@ def test_batch_tells_what_was_done_before_a_failure(server: Server, kvcli: Run) 
     done = kvcli("batch", "--keep-going", "-s", user(server, "-exec"), input=lines)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, [each["ok"] for each in told]) == (4, [True, False, True])
-
-
-@pytest.mark.parametrize(("words", "code"), [(("get", "k"), 74), (("list",), 74), (("set", "k", "v"), 74)])
-def test_port_of_another_protocol(kvcli: Run, words: tuple[str, ...], code: int) -> None:
-    """What speaks HTTP is no server of Redis: that is told, at once."""
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            client, _ = listening.accept()
-            with client:
-                client.recv(100)
-                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    threading.Thread(target=serve, daemon=True).start()
-    done = kvcli(*words, "-s", f"redis://127.0.0.1:{listening.getsockname()[1]}", timeout=5)
-    assert (done.returncode, b"no answer of Redis" in done.stderr) == (code, True)
 
 
 def test_seed_that_is_no_host(cluster: Cluster) -> None:

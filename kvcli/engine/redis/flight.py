@@ -54,7 +54,7 @@ class Errand:
     def is_open(self) -> bool:
         """Tell whether it may be run again: it was refused by who could not, or lost and is known to have changed nothing."""
         if isinstance(self.answer, Lost):
-            return not (self.writes and self.answer.writing)
+            return not (self.answer.foreign or (self.writes and self.answer.writing))
         return isinstance(self.answer, ReplyError) and Refused(self.answer).is_passing
 
 
@@ -134,7 +134,7 @@ def _pieces(errands: list[Errand]) -> Iterator[bytes]:
 
 def _receive(servers: Servers, node: Node, errands: list[Errand], link: Link) -> None:
     try:
-        answers = link.receive(len(errands))
+        answers = link.hear([errand.command for errand in errands])
     except Lost as loss:
         answers = [*loss.answers, *[loss] * (len(errands) - len(loss.answers))]
     except BaseException:

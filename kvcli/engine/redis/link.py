@@ -12,6 +12,7 @@ from weakref import finalize
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
 
 from kvcli.engine.redis.joining import first_words, joined
+from kvcli.engine.redis.kinds import QUEUED, fits, not_plain
 from kvcli.engine.redis.translation import Lost, Refused, naming, unwelcome
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ class Link:
         """Talk on a socket that is connected to what is called `name`."""
         self.name = name
         self._socket = sock
-        finalize(
-            self, sock.close
-        )  # For who forgets it; no __del__, since in a cycle the socket's own could come first.
+        # For who forgets it. No __del__: in a cycle the socket's own could come first.
+        finalize(self, sock.close)
         self.writing = False  # Something that writes was sent, and is not answered.
         self._asks = False
         self._transacts = False  # MULTI was taken before.
@@ -63,7 +63,7 @@ class Link:
         if self._asks:
             return self._exchange_asking(commands, writes=writes)
         self.send(b"".join(map(pack_command, commands)), writes=writes)  # type: ignore[arg-type]
-        return named(commands, self.receive(len(commands)))
+        return self.hear(commands)
 
     def transact(self, commands: Sequence[Command]) -> list[Any]:
         """Do commands in one transaction, and give all answers, from MULTI's to EXEC's.
@@ -79,7 +79,7 @@ class Link:
             return [answer]
         self._transacts = True
         self.send(b"".join(map(pack_command, told)), writes=True)  # type: ignore[arg-type]
-        return [answer, *named(told, self.receive(len(told)))]
+        return [answer, *self.hear(told)]
 
     def send(self, packed: bytes, *, writes: bool) -> None:
         """Send commands that are packed. Raises Lost."""
@@ -89,8 +89,11 @@ class Link:
         except OSError as error:
             raise self._lost(error) from error
 
-    def receive(self, count: int) -> list[Any]:
-        """Give the next answers. Raises Lost, which holds those that came before."""
+    def hear(self, commands: Sequence[Command]) -> list[Any]:
+        """Give the answers to commands that were sent. Raises Lost, which holds those that came before."""
+        return self._checked(commands, self._receive(len(commands)))
+
+    def _receive(self, count: int) -> list[Any]:
         answers: list[Any] = []
         take = self._reader.gets
         while True:
@@ -100,7 +103,6 @@ class Link:
             except ProtocolError as error:
                 raise self._lost(error, answers) from error
             if len(answers) == count:
-                self.writing = False
                 return answers
             self._feed(answers)
 
@@ -155,13 +157,18 @@ class Link:
             kept.append(True)
             inside = (inside or command[0] == "MULTI") and command[0] != "EXEC"
         self.send(b"".join(packed), writes=writes)
-        told = [answer for answer, is_kept in zip(self.receive(len(kept)), kept, strict=True) if is_kept]
-        return named(commands, told)
+        told = [answer for answer, is_kept in zip(self._receive(len(kept)), kept, strict=True) if is_kept]
+        return self._checked(commands, told)
 
-
-def named(commands: Sequence[Command], answers: list[Any]) -> list[Any]:
-    """Give answers, and with those that refuse a right what it is a right to."""
-    return [
-        naming(answer, command) if isinstance(answer, ReplyError) else answer
-        for command, answer in zip(commands, answers, strict=True)
-    ]
+    def _checked(self, commands: Sequence[Command], answers: list[Any]) -> list[Any]:
+        """Give answers back, with the name of a key that was refused. Raises Lost where one is no answer to its command."""
+        words = [command[0] for command in commands]
+        if words and words[-1] == "EXEC":
+            words[:-1] = [word if word == "MULTI" else QUEUED for word in words[:-1]]
+        for at in not_plain(words, answers):
+            if isinstance(answers[at], ReplyError):
+                answers[at] = naming(answers[at], commands[at])
+            elif words[at] == QUEUED or not fits(commands[at], answers[at]):  # Nobody knows what comes next then.
+                raise self._lost(ProtocolError(f"this is no answer to {words[at]!r}"), answers[:at])
+        self.writing = False
+        return answers

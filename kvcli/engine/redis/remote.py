@@ -10,6 +10,7 @@ from hiredis import ReplyError
 from kvcli.engine import DEFAULT_BUCKET, Engine
 from kvcli.engine.redis.flight import WRITING, count_error, fly
 from kvcli.engine.redis.guard import Guard
+from kvcli.engine.redis.kinds import number
 from kvcli.engine.redis.names import REGISTRY, Names
 from kvcli.engine.redis.planning import Outrun, Planning
 from kvcli.engine.redis.reading import Reading
@@ -136,9 +137,9 @@ class Remote(Engine):
         told = [dict(line.split(b":", 1) for line in about.split(b"\r\n") if b":" in line) for about in abouts]
         return {
             "path": self.servers.address.shown,
-            "bytes": sum(int(each.get(b"used_memory", 0)) for each in told),
+            "bytes": sum(number(each.get(b"used_memory")) for each in told),
             "masters": len(told),
-            "version": told[0].get(b"redis_version", b"").decode(),
+            "version": told[0].get(b"redis_version", b"").decode("utf-8", "backslashreplace"),
             "appendonly": "yes" if all(each.get(b"aof_enabled") == b"1" for each in told) else "no",
             "layout": self.servers.address.layout,
         }

@@ -15,8 +15,8 @@ from hiredis import ReplyError
 
 from kvcli.engine.redis.link import Link
 from kvcli.engine.redis.names import SLOTS, slot_of
-from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, failure, lost, refused
-from kvcli.errors import InvalidArgument, KvError, NoSuchStore, Other
+from kvcli.engine.redis.translation import FOREIGN, MOVED, PASSING, Lost, Refused, failure, lost, refused
+from kvcli.errors import InputOutput, InvalidArgument, KvError, NoSuchStore, Other
 from kvcli.remote_errors import CrossSlot, Unavailable
 
 if TYPE_CHECKING:
@@ -242,9 +242,9 @@ class Servers:
         slots: list[Node | None] = [None] * SLOTS
         nodes: dict[tuple[str, int], Node] = {}
         for first, last, master, *_ in table:
-            place = ((master[0] or b"").decode() or host, int(master[1]))
+            place = ((master[0] or b"").decode("utf-8", "replace") or host, int(master[1]))
             node = nodes.setdefault(place, known.get(place) or Node(*place))
-            node.id = master[2].decode() if len(master) > 2 else f"{place[0]}:{place[1]}"
+            node.id = master[2].decode("utf-8", "replace") if len(master) > 2 else f"{place[0]}:{place[1]}"
             slots[first : last + 1] = [node] * (last + 1 - first)
         self._nodes, self._slots = [*nodes.values()], slots
 
@@ -259,12 +259,17 @@ class Servers:
         if monotonic() >= deadline or not (refusal.word in MOVED or refusal.word in PASSING or demoted):
             raise refused(refusal, shown) from refusal
         if refusal.word == "ASK":
-            host, _, port = str(refusal).split()[2].rpartition(":")
-            return Node(host or self.address.seeds[0][0], int(port))
+            return self._other(str(refusal))
         if refusal.word != "MOVED":
             sleep(next(pauses))
         self._refresh_if_possible()
         return None
+
+    def _other(self, told: str) -> Node:
+        host, _, port = told.rpartition(" ")[2].rpartition(":")
+        if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 1 << 16:
+            raise InputOutput(f"{self.address.shown}: what answers there {FOREIGN}")
+        return Node(host or self.address.seeds[0][0], int(port))
 
     def _wait_for(self, loss: Lost, deadline: float, pauses: Iterator[float]) -> None:
         if loss.writing or loss.foreign or not self._met or monotonic() >= deadline:

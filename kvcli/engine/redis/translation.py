@@ -38,6 +38,7 @@ BY_WORD: dict[str, tuple[type[KvError], str]] = {
 }
 PASSING = {"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}  # It changed nothing, and may work soon.
 MOVED = ("MOVED", "ASK")
+FOREIGN = "is not a Redis server: look at the host and the port in the URL"
 CROWDED = "max number of clients"
 
 
@@ -49,15 +50,13 @@ class Lost(Exception):
 
     def __init__(self, name: str, error: Exception | None, answers: list[Any], *, writing: bool) -> None:
         """Say which link it was, and how it ended; None: the server closed it."""
-        super().__init__(f"{name} {_reason(error)}")
+        self.foreign = isinstance(error, ProtocolError)
+        super().__init__(f"what answers at {name} {FOREIGN}" if self.foreign else f"{name} {_reason(error)}")
         self.answers = answers
         self.writing = writing
-        self.foreign = isinstance(error, ProtocolError)
 
 
 def _reason(error: BaseException | None) -> str:
-    if isinstance(error, ProtocolError):
-        return "answers what is no answer of Redis: look at the host and the port in the URL"
     if error is None:
         return "closed the connection"
     cause: BaseException | None = error
