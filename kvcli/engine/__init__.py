@@ -54,6 +54,7 @@ class Engine:
     patience = LOCK_TIMEOUT_SECONDS  # How long a read waits for a server that is away.
     flies = False  # Batches that are not atomic go by `fly`.
     has_buckets = True  # Else every name of a bucket is that of all keys.
+    reserved: tuple[bytes, ...] = ()  # What keys may not start with.
     are_keys_text = False  # Whether only UTF-8 can be a key.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:

@@ -11,7 +11,7 @@ from kvcli.engine import DEFAULT_BUCKET, Engine
 from kvcli.engine.redis.flight import WRITING, count_error, fly
 from kvcli.engine.redis.guard import Guard
 from kvcli.engine.redis.kinds import number
-from kvcli.engine.redis.names import REGISTRY, Names
+from kvcli.engine.redis.names import OWN, REGISTRY, Names
 from kvcli.engine.redis.planning import Outrun, Planning
 from kvcli.engine.redis.reading import Reading
 from kvcli.engine.redis.scan import all_names
@@ -49,6 +49,7 @@ class Remote(Engine):
         self.names = Names(address.layout)
         self.read_only = read_only
         self.has_buckets = not self.names.is_flat
+        self.reserved = (OWN,) if self.names.is_flat else ()
         self.transactional = not address.is_cluster
         self._found: set[bytes] = set()  # Buckets that nobody declared, and that hold keys.
 
