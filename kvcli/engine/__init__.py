@@ -93,6 +93,10 @@ class Engine:
         """Watch a key for a Cas handle, where the engine does not remember writes; else None."""
         return None
 
+    def feeds(self, other: Engine) -> bool:  # noqa: ARG002
+        """Tell whether what is written here is found in another one, under other names."""
+        return False
+
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole store, by name."""
         raise NotImplementedError

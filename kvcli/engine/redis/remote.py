@@ -14,7 +14,7 @@ from kvcli.engine.redis.kinds import number
 from kvcli.engine.redis.names import OWN, REGISTRY, Names
 from kvcli.engine.redis.planning import Outrun, Planning
 from kvcli.engine.redis.reading import Reading
-from kvcli.engine.redis.scan import all_names
+from kvcli.engine.redis.scan import all_names, histories
 from kvcli.engine.redis.servers import Servers
 from kvcli.engine.redis.translation import failure
 from kvcli.errors import Busy, IntegerOverflow, ReadOnly
@@ -128,6 +128,14 @@ class Remote(Engine):
             return Guard(self, node, link, bucket, name, answers[1])
 
         return self.servers.attempt(act, self.patience)
+
+    def feeds(self, other: Engine) -> bool:
+        """See Engine.feeds: the same database in another layout, be it that of a replica."""
+        if not isinstance(other, Remote) or self.names.is_flat == other.names.is_flat:
+            return False
+        if self.servers.address.database != other.servers.address.database:
+            return False
+        return bool(histories(self.servers, self.patience) & histories(other.servers, self.patience))
 
     def stat(self) -> dict[str, str | int]:
         """See Engine.stat."""

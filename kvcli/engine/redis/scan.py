@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NAMES_PER_STEP = 1000
 STEPS_PER_PAGE = 200  # A page may end early, and empty, so that nothing takes very long; its place goes on.
 DISCOVERED_STEPS = 100
+UNKNOWN = b"-"
 MARK_CHARS = 16  # Of a server's run id: when it starts anew, its names lie in another order.
 
 
@@ -137,12 +138,22 @@ def _step(servers: Servers, node: Node, at: int, names: bytes, count: int, secon
     return int(answer[0]), answer[1]
 
 
+def histories(servers: Servers, seconds: float) -> set[bytes]:
+    """Give what the histories of all masters are called, which a replica shares with its master."""
+    nodes = servers.masters(seconds)
+    return {_about(servers, node, "replication", b"master_replid", seconds) for node in nodes} - {UNKNOWN}
+
+
 def _mark(servers: Servers, node: Node, seconds: float) -> bytes:
-    about: bytes = servers.attempt(lambda trip: trip.at(node).call("INFO", "server"), seconds)
+    return _about(servers, node, "server", b"run_id", seconds)[:MARK_CHARS]
+
+
+def _about(servers: Servers, node: Node, section: str, name: bytes, seconds: float) -> bytes:
+    about: bytes = servers.attempt(lambda trip: trip.at(node).call("INFO", section), seconds)
     for line in about.split(b"\r\n"):
-        if line.startswith(b"run_id:"):
-            return line.removeprefix(b"run_id:")[:MARK_CHARS]
-    return b"-"
+        if line.startswith(name + b":"):
+            return line.partition(b":")[2]
+    return UNKNOWN
 
 
 def _index(servers: Servers, nodes: list[Node], mark: bytes, seconds: float) -> int:
