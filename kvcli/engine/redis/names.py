@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from binascii import crc_hqx
 
@@ -13,6 +14,7 @@ LAYOUTS = ("bucket", "flat")
 SEPARATOR = b":"
 REGISTRY = PRIVATE + b":buckets"  # A set: the buckets that were declared.
 CACHE, CLAIM, COUNTS = PRIVATE + b":cache:", PRIVATE + b":claim:", PRIVATE + b":cache-counts"
+NOTE = PRIVATE + b":note:"
 OWN = PRIVATE + SEPARATOR  # What the names of all these start with.
 SLOTS = 16_384  # Of every cluster.
 SPECIAL = re.compile(rb"[*?\[\]\\^]")
@@ -61,3 +63,8 @@ def slot_of(name: bytes) -> int:
     start = name.find(b"{") + 1
     end = name.find(b"}", start) if start else 0
     return crc_hqx(name[start:end] if end > start else name, 0) % SLOTS
+
+
+def note_of(name: bytes) -> bytes:
+    """Give what keeps a word of kvcli's own; each machine has its own, as it has files of its own."""
+    return NOTE + os.fsencode(os.uname().nodename) + SEPARATOR + name

@@ -5,21 +5,22 @@ Then all is written by MULTI and EXEC, which the server refuses where anybody wr
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hiredis import ReplyError
 
-from kvcli.engine.redis.names import REGISTRY
+from kvcli.engine.redis.names import REGISTRY, note_of
 from kvcli.engine.redis.reading import IDENTITY, Reading
 from kvcli.engine.redis.translation import failure
 from kvcli.engine.update import Update
-from kvcli.errors import InvalidArgument
+from kvcli.errors import InvalidArgument, KvError
 from kvcli.token import sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kvcli.engine.redis.link import Command, Word
+    from kvcli.engine.redis.link import Command
     from kvcli.engine.redis.remote import Remote
     from kvcli.engine.redis.servers import Trip
     from kvcli.engine.transaction import Span
@@ -43,6 +44,7 @@ class Planning(Reading, Update):
         self._known: dict[bytes, bytes | None] = {}  # Watched, with the value.
         self._there: dict[bytes, bool] = {}  # Watched, and whether it exists.
         self._changes: dict[bytes, bytes | None] = {}  # None where it is to go.
+        self._notes: dict[bytes, bytes | None] = {}
 
     # What it reads
 
@@ -118,7 +120,8 @@ class Planning(Reading, Update):
         self._checked.discard(bucket)
 
     def note(self, name: bytes, value: bytes | None) -> None:
-        """See Update.note; nothing is kept there, and what was noted is not found again."""
+        """See Update.note. It is kept once all else is written; where it cannot be, an older one stays."""
+        self._notes[note_of(name)] = value
 
     def wrote(self, bucket: bytes, key: bytes) -> bool:
         """See Update.wrote."""
@@ -134,8 +137,13 @@ class Planning(Reading, Update):
 
     def write(self) -> None:
         """Write what was planned. Raises Outrun, Refused, Lost."""
-        if not self._changes:
-            return
+        if self._changes:
+            self._write_changes()
+        for name, value in self._notes.items():
+            with suppress(KvError):  # Not all users may write it; and what it is about is done already.
+                self._ask(name, *(("DEL", name) if value is None else ("SET", name, value)), writes=True)
+
+    def _write_changes(self) -> None:
         commands = _commands(self._changes)
         link = self._trip.to(next(iter(self._changes)))
         for name in self._changes:
@@ -171,10 +179,6 @@ class Planning(Reading, Update):
             if isinstance(answer, ReplyError):
                 raise failure(answer, self._servers.address.shown)
         return answers[1:]
-
-    def _ask(self, name: bytes, *words: Word) -> Any:
-        # On a link of its own: in a cluster it may be for another server.
-        return self._servers.attempt(lambda trip: trip.to(name).call(*words), self._seconds)
 
 
 def judge(answers: list[Any], shown: str) -> None:
