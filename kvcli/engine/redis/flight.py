@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from kvcli.engine import Step
     from kvcli.engine.redis.link import Command, Link
     from kvcli.engine.redis.names import Names
-    from kvcli.engine.redis.servers import Node, Servers
+    from kvcli.engine.redis.servers import Servers
+    from kvcli.engine.redis.trip import Node
 
 KEYS_PER_COMMAND = 500
 BYTES_PER_COMMAND = 1 << 20

@@ -19,7 +19,7 @@ from kvcli.errors import KvError
 if TYPE_CHECKING:
     from kvcli.engine.redis.link import Command
     from kvcli.engine.redis.remote import Remote
-    from kvcli.engine.redis.servers import Trip
+    from kvcli.engine.redis.trip import Trip
 
 LEASE_MS = 5000
 RENEWALS_PER_LEASE = 3

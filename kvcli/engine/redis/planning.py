@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from kvcli.engine.redis.link import Command
     from kvcli.engine.redis.remote import Remote
-    from kvcli.engine.redis.servers import Trip
+    from kvcli.engine.redis.trip import Trip
     from kvcli.engine.transaction import Span
 
 KEYS_AT_ONCE = 1000

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from kvcli.engine import Step
     from kvcli.engine.redis.address import Address
-    from kvcli.engine.redis.servers import Trip
+    from kvcli.engine.redis.trip import Trip
     from kvcli.engine.transaction import Snapshot
     from kvcli.engine.update import Update
 

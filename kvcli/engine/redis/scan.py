@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kvcli.engine.redis.names import Names
-    from kvcli.engine.redis.servers import Node, Servers
+    from kvcli.engine.redis.servers import Servers
+    from kvcli.engine.redis.trip import Node
 
 NAMES_PER_STEP = 1000
 STEPS_PER_PAGE = 200  # A page may end early, and empty, so that nothing takes very long; its place goes on.
