@@ -8,11 +8,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hiredis import ReplyError
-
 from kvcli.engine.redis.names import REGISTRY, note_of
 from kvcli.engine.redis.reading import IDENTITY, Reading
-from kvcli.engine.redis.translation import failure
+from kvcli.engine.redis.translation import refuse_errors
 from kvcli.engine.update import Update
 from kvcli.errors import InvalidArgument, KvError
 from kvcli.token import sight
@@ -149,9 +147,7 @@ class Planning(Reading, Update):
         for name in self._changes:
             self._trip.to(name)  # Raises CrossSlot.
         if len(commands) == 1 and not self._trip.watches:
-            (answer,) = link.exchange(commands, writes=True)
-            if isinstance(answer, ReplyError):
-                raise failure(answer, self._servers.address.shown)
+            refuse_errors(link.exchange(commands, writes=True), self._servers.address.shown)
             return
         answers = link.transact(commands)
         self._trip.watches = self._trip.watches and len(answers) == 1  # MULTI was refused.
@@ -175,22 +171,16 @@ class Planning(Reading, Update):
         links = [self._trip.to(name) for name in names]
         self._trip.watches = True
         answers = links[0].exchange([("WATCH", *names), *((word, name) for name in names)])
-        for answer in answers:
-            if isinstance(answer, ReplyError):
-                raise failure(answer, self._servers.address.shown)
+        refuse_errors(answers, self._servers.address.shown)
         return answers[1:]
 
 
 def judge(answers: list[Any], shown: str) -> None:
     """Take the answers to MULTI, commands and EXEC. Raises Outrun, Refused, what is ours; then nothing was written."""
-    for answer in answers:
-        if isinstance(answer, ReplyError):
-            raise failure(answer, shown)
+    refuse_errors(answers, shown)
     if answers[-1] is None:
         raise Outrun
-    for answer in answers[-1]:
-        if isinstance(answer, ReplyError):
-            raise failure(answer, shown)
+    refuse_errors(answers[-1], shown)
 
 
 def _commands(changes: dict[bytes, bytes | None]) -> list[Command]:

@@ -12,6 +12,7 @@ from kvcli.remote_errors import OutcomeUnknown, PasswordNeeded, Unavailable, Wro
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from kvcli.engine.redis.address import Address
@@ -87,6 +88,13 @@ def failure(error: Exception, shown: str) -> Exception:
     """Give what an answer means inside of an attempt: Refused where another attempt may go otherwise, else our error."""
     refusal = Refused(error)
     return refusal if refusal.is_passing else refused(error, shown)
+
+
+def refuse_errors(answers: Iterable[Any], shown: str) -> None:
+    """Raise what the first error among answers means; see failure."""
+    for answer in answers:
+        if isinstance(answer, ReplyError):
+            raise failure(answer, shown)
 
 
 def refused(error: Exception, shown: str) -> KvError:
