@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from kvcli.atomics import Cas, swap
 from kvcli.cache import Cache
 from kvcli.errors import KvError
 from kvcli.store import Store
@@ -56,3 +57,21 @@ def test_lease_of_who_may_not_look_is_not_another_ones(cluster: Cluster, far: St
         finally:
             owner.cli("ACL", "SETUSER", "default", "+get")
         vacancy.drop()
+
+
+def test_handle_of_a_key_on_the_move(cluster: Cluster, far: Store) -> None:
+    """While a slot moves, a key that is not there any more is watched, and swapped, where it is going to."""
+    source = cluster.owner("default:{m}")
+    target = next(server for server in cluster.masters() if server is not source)
+    slot = source.cli("CLUSTER", "KEYSLOT", "default:{m}")
+    target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source.cli("CLUSTER", "MYID"))
+    source.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target.cli("CLUSTER", "MYID"))
+    try:
+        bucket = far.open("default")
+        swap(Cas.new(bucket, "{m}"), b"1")
+        assert source.cli("CLUSTER", "COUNTKEYSINSLOT", slot) == "0"
+        assert bucket.get("{m}") == b"1"
+    finally:
+        for server in (source, target):
+            server.cli("CLUSTER", "SETSLOT", slot, "STABLE")
+        cluster.flush()

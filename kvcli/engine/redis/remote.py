@@ -16,7 +16,7 @@ from kvcli.engine.redis.planning import Outrun, Planning
 from kvcli.engine.redis.reading import Reading
 from kvcli.engine.redis.scan import all_names, histories
 from kvcli.engine.redis.servers import Servers
-from kvcli.engine.redis.translation import failure
+from kvcli.engine.redis.translation import failure, refuse_errors
 from kvcli.errors import Busy, IntegerOverflow, ReadOnly
 
 if TYPE_CHECKING:
@@ -117,15 +117,12 @@ class Remote(Engine):
         # To drop a bucket and make it again is to write its keys, also those that are not there.
         watched = [name, REGISTRY] if bucket != DEFAULT_BUCKET and self.transactional else [name]
 
-        def act(_: Trip) -> Guard:
-            node = self.servers.node_of(self.servers.slot_of(name))
-            link = self.servers.take(node)
+        def act(trip: Trip) -> Guard:
+            link = trip.to(name)
+            trip.watches = True
             answers = link.exchange([("WATCH", *watched), ("GET", name)])
-            for answer in answers:
-                if isinstance(answer, ReplyError):
-                    link.close()
-                    raise failure(answer, self.servers.address.shown)
-            return Guard(self, node, link, bucket, name, answers[1])
+            refuse_errors(answers, self.servers.address.shown)
+            return Guard(self, *trip.keep(), bucket, name, answers[1])
 
         return self.servers.attempt(act, self.patience)
 

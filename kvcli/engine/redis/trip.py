@@ -65,6 +65,13 @@ class Trip:
                 self._link.ask_once()
         return self._link
 
+    def keep(self) -> tuple[Node, Link]:
+        """Take the link over, with the server that it is to."""
+        node, link, self._link = self._node, self._link, None
+        if node is None or link is None:
+            raise AssertionError("nothing was asked yet")
+        return node, link
+
     def end(self) -> None:
         """Give the link back."""
         link, self._link = self._link, None
