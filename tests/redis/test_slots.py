@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from kvcli.atomics import Cas, swap
+from kvcli.batch import set_many
 from kvcli.cache import Cache
+from kvcli.engine.redis import scan
+from kvcli.engine.transaction import Span
 from kvcli.errors import KvError
+from kvcli.remote_errors import Unavailable
 from kvcli.store import Store
 from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING
@@ -57,6 +62,49 @@ def test_lease_of_who_may_not_look_is_not_another_ones(cluster: Cluster, far: St
         finally:
             owner.cli("ACL", "SETUSER", "default", "+get")
         vacancy.drop()
+
+
+def test_list_over_slots_that_move_begins_again(cluster: Cluster, far: Store) -> None:
+    """What moves to a server that was listed already would be missing: that is told, and no page is given."""
+    bucket = far.open("default")
+    set_many(bucket, [(f"k{number}", b"") for number in range(3000)])
+    _, place = bucket.page(Span(), None, 10)
+    source = cluster.owner("default:other")
+    target = next(server for server in cluster.masters() if server is not source)
+    move(cluster, "default:other", source, target)
+    try:
+        with pytest.raises(Unavailable, match="moved"):
+            bucket.page(Span(), place, 10)
+        assert len([key for page in bucket.pages(Span()) for key in page]) == 3000
+    finally:
+        move(cluster, "default:other", target, source)
+
+
+@pytest.mark.parametrize("how", ["page", "count"])
+def test_slots_that_move_before_the_end_of_a_list(
+    cluster: Cluster, far: Store, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last page is looked at as well, and so is what goes through all names at once."""
+    source = cluster.owner("default:other")
+    target = next(server for server in cluster.masters() if server is not source)
+    step = scan._step
+
+    def step_and_move(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        move(cluster, "default:other", source, target)
+        return step(*arguments)
+
+    monkeypatch.setattr(scan, "_step", step_and_move)
+    act: Any = {
+        "page": lambda snapshot: snapshot.page(b"default", Span(), None, 9),
+        "count": lambda s: s.count(b"default"),
+    }
+    try:
+        with pytest.raises(Unavailable, match="moved"):
+            far.read(act[how])
+        assert far.read(act[how]) in (0, ([], None))
+    finally:
+        move(cluster, "default:other", target, source)
 
 
 def test_handle_of_a_key_on_the_move(cluster: Cluster, far: Store) -> None:

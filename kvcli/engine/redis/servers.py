@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from hashlib import blake2b
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Servers:
         """Know where to begin; nothing is connected yet."""
         self.address = address
         self.is_closed = False
+        self.shape = b""  # Who has which slots of a cluster, in short.
         self._pid = os.getpid()
         self._met = False  # Once a server has answered, one that does not is waited for.
         self._nodes = [Node(host, port) for host, port in address.seeds]
@@ -93,6 +95,11 @@ class Servers:
     def find_masters(self, seconds: float) -> None:
         """Know who has which slot. Raises what is ours."""
         if not self._slots:
+            self.attempt(lambda _: self.refresh(), seconds)
+
+    def look_again(self, seconds: float) -> None:
+        """Ask a cluster anew who has which slot. Raises what is ours."""
+        if self.address.is_cluster:
             self.attempt(lambda _: self.refresh(), seconds)
 
     def masters(self, seconds: float) -> list[Node]:
@@ -175,6 +182,8 @@ class Servers:
             node.id = master[2].decode("utf-8", "replace") if len(master) > 2 else f"{place[0]}:{place[1]}"
             slots[first : last + 1] = [node] * (last + 1 - first)
         self._nodes, self._slots = [*nodes.values()], slots
+        owners = sorted((row[0], row[1], slots[row[0]].id) for row in table)
+        self.shape = blake2b(repr(owners).encode(), digest_size=4).hexdigest().encode()
 
     def _turn(self, refusal: Refused, deadline: float, pauses: Iterator[float]) -> Node | None:
         """Give the server that is to be asked once instead; None is the one that the table says now. Else it raises."""
