@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,10 +16,9 @@ from kvcli.engine.transaction import Span
 from kvcli.errors import KvError
 from kvcli.remote_errors import Unavailable
 from kvcli.store import Store
+from tests.contract.test_cache import vacancy_of
 from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING
-from tests.redis.test_cache import vacancy_of
-from tests.redis.test_failover import move
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
@@ -37,16 +37,11 @@ def test_lease_whose_slot_moved_is_had_still(cluster: Cluster, far: Store) -> No
         vacancy = vacancy_of(cache, "k")
         claim = vacancy._claim
         name = claim.name.decode("utf-8", "surrogateescape")  # type: ignore[union-attr]
-        source = cluster.owner(name)
-        target = next(server for server in cluster.masters() if server is not source)
-        move(cluster, name, source, target)
-        try:
+        with cluster.moved(name) as target:
             assert claim._held._if_mine(("PEXPIRE", claim.name, 60_000))  # type: ignore[union-attr]
             assert int(target.cli("PTTL", name)) > 50_000
             vacancy.drop()
             assert target.cli("EXISTS", name) == "0"
-        finally:
-            move(cluster, name, target, source)
 
 
 def test_lease_of_who_may_not_look_is_not_another_ones(cluster: Cluster, far: Store) -> None:
@@ -69,15 +64,10 @@ def test_list_over_slots_that_move_begins_again(cluster: Cluster, far: Store) ->
     bucket = far.open("default")
     set_many(bucket, [(f"k{number}", b"") for number in range(3000)])
     _, place = bucket.page(Span(), None, 10)
-    source = cluster.owner("default:other")
-    target = next(server for server in cluster.masters() if server is not source)
-    move(cluster, "default:other", source, target)
-    try:
+    with cluster.moved("default:other"):
         with pytest.raises(Unavailable, match="moved"):
             bucket.page(Span(), place, 10)
         assert len([key for page in bucket.pages(Span()) for key in page]) == 3000
-    finally:
-        move(cluster, "default:other", target, source)
 
 
 @pytest.mark.parametrize("how", ["page", "count"])
@@ -85,41 +75,28 @@ def test_slots_that_move_before_the_end_of_a_list(
     cluster: Cluster, far: Store, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last page is looked at as well, and so is what goes through all names at once."""
-    source = cluster.owner("default:other")
-    target = next(server for server in cluster.masters() if server is not source)
-    step = scan._step
-
-    def step_and_move(*arguments: Any) -> Any:
-        monkeypatch.undo()
-        move(cluster, "default:other", source, target)
-        return step(*arguments)
-
-    monkeypatch.setattr(scan, "_step", step_and_move)
     act: Any = {
         "page": lambda snapshot: snapshot.page(b"default", Span(), None, 9),
         "count": lambda s: s.count(b"default"),
     }
-    try:
+    step = scan._step
+    with ExitStack() as moves:
+
+        def step_and_move(*arguments: Any) -> Any:
+            monkeypatch.undo()
+            moves.enter_context(cluster.moved("default:other"))
+            return step(*arguments)
+
+        monkeypatch.setattr(scan, "_step", step_and_move)
         with pytest.raises(Unavailable, match="moved"):
             far.read(act[how])
         assert far.read(act[how]) in (0, ([], None))
-    finally:
-        move(cluster, "default:other", target, source)
 
 
 def test_handle_of_a_key_on_the_move(cluster: Cluster, far: Store) -> None:
     """While a slot moves, a key that is not there any more is watched, and swapped, where it is going to."""
-    source = cluster.owner("default:{m}")
-    target = next(server for server in cluster.masters() if server is not source)
-    slot = source.cli("CLUSTER", "KEYSLOT", "default:{m}")
-    target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source.cli("CLUSTER", "MYID"))
-    source.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target.cli("CLUSTER", "MYID"))
-    try:
+    with cluster.moving("default:{m}") as (source, slot):
         bucket = far.open("default")
         swap(Cas.new(bucket, "{m}"), b"1")
         assert source.cli("CLUSTER", "COUNTKEYSINSLOT", slot) == "0"
         assert bucket.get("{m}") == b"1"
-    finally:
-        for server in (source, target):
-            server.cli("CLUSTER", "SETSLOT", slot, "STABLE")
-        cluster.flush()
