@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from kvcli.batch import get_many, set_many
 from kvcli.cli.entry import run
-from tests.redis.servers import MISSING
+from kvcli.store import Store
+from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 HTTP = b"HTTP/1.1 400 Bad Request\r\n\r\n"
@@ -43,14 +45,18 @@ COMMANDS = (
 FLIGHT = '{"op":"set","key":"a","value":"1"}\n{"op":"get","key":"a"}\n{"op":"get_many","keys":["a","b"]}\n{"op":"incr","key":"n"}\n'
 
 
+Serve = Callable[[socket.socket, bytes], None]
+Start = Callable[..., str]
+
+
 @pytest.fixture
-def answering() -> Iterator[Callable[[bytes], str]]:
+def answering() -> Iterator[Start]:
     """Start what answers every command alike, and give its place."""
     listening: list[socket.socket] = []
 
-    def start(payload: bytes) -> str:
+    def start(payload: bytes, how: Serve = serve) -> str:
         listening.append(socket.create_server(("127.0.0.1", 0)))
-        threading.Thread(target=accept, args=(listening[-1], payload), daemon=True).start()
+        threading.Thread(target=accept, args=(listening[-1], payload, how), daemon=True).start()
         return f"127.0.0.1:{listening[-1].getsockname()[1]}"
 
     yield start
@@ -59,14 +65,26 @@ def answering() -> Iterator[Callable[[bytes], str]]:
         each.close()
 
 
-def accept(listening: socket.socket, payload: bytes) -> None:
+def accept(listening: socket.socket, payload: bytes, how: Serve) -> None:
     """Take clients, one after the other."""
     while True:
         try:
             client, _ = listening.accept()
         except OSError:
             return
-        threading.Thread(target=serve, args=(client, payload), daemon=True).start()
+        threading.Thread(target=how, args=(client, payload), daemon=True).start()
+
+
+def serve_endlessly(client: socket.socket, start: bytes) -> None:
+    """Begin an answer, and go on with it until the client goes."""
+    with client:
+        try:
+            client.recv(1 << 16)
+            client.sendall(start)
+            while True:
+                client.sendall(bytes(1 << 16))
+        except OSError:
+            return
 
 
 def serve(client: socket.socket, payload: bytes) -> None:
@@ -83,7 +101,7 @@ def serve(client: socket.socket, payload: bytes) -> None:
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
 def test_nonsense_is_no_bug(
-    answering: Callable[[bytes], str], capfd: pytest.CaptureFixture[str], scheme: str, payload: str, command: str
+    answering: Start, capfd: pytest.CaptureFixture[str], scheme: str, payload: str, command: str
 ) -> None:
     """Whatever comes, the command ends as one that could not, or could, be answered: in one line."""
     url = f"{scheme}://{answering(PAYLOADS[payload])}"
@@ -95,7 +113,7 @@ def test_nonsense_is_no_bug(
 @pytest.mark.parametrize("payload", ["http", "integers", "double", "map", "TLS"])
 @pytest.mark.parametrize("command", [*COMMANDS, "batch {file}", "batch {file} --atomic", "batch {file} --keep-going"])
 def test_it_is_told_that_no_redis_answers(
-    answering: Callable[[bytes], str],
+    answering: Start,
     capfd: pytest.CaptureFixture[str],
     tmp_path: object,
     payload: str,
@@ -111,10 +129,30 @@ def test_it_is_told_that_no_redis_answers(
     assert f"what answers at {place} is not a Redis server" in told.err
 
 
-def test_it_is_told_of_what_is_greeted_first(
-    answering: Callable[[bytes], str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_it_is_told_of_what_is_greeted_first(answering: Start, capfd: pytest.CaptureFixture[str]) -> None:
     """A user and a database are told first; what that is answered with is looked at as well."""
     place = answering(b":7\r\n")
     assert run(["get", "k", "-s", f"redis://u:p@{place}/1"]) == 74
     assert f"what answers at {place} is not a Redis server" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("start", [b"$9000000000\r\n", b"+", b"*9\r\n$8000000000\r\n"])
+def test_answer_without_an_end(
+    answering: Start, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, start: bytes
+) -> None:
+    """What is longer than a value can be is no answer: it is not waited for until memory ends."""
+    monkeypatch.setattr("kvcli.engine.redis.link.VALUE_BYTES_MAX", 1 << 20)
+    place = answering(start, serve_endlessly)
+    assert run(["get", "k", "-s", f"redis://{place}"]) == 74
+    assert f"what answers at {place} sends more than" in capfd.readouterr().err
+
+
+def test_values_as_long_as_they_may_be(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of many may be that long; what counts is what one command asks for."""
+    monkeypatch.setattr("kvcli.engine.redis.link.VALUE_BYTES_MAX", 1 << 20)
+    server.flush()
+    bucket = Store(server.url).open("default")
+    values = {f"k{number}": bytes(1 << 20) for number in range(20)}
+    set_many(bucket, [*values.items()])
+    assert bucket.get("k0") == values["k0"]
+    assert [pair[1] for pair in get_many(bucket, [*values]) if pair] == [*values.values()]

@@ -13,7 +13,7 @@ from hiredis import ProtocolError, Reader, ReplyError, pack_command
 
 from kvcli.engine.redis.joining import first_words, joined
 from kvcli.engine.redis.kinds import QUEUED, fits, not_plain
-from kvcli.engine.redis.translation import Lost, Refused, naming, unwelcome
+from kvcli.engine.redis.translation import Endless, Lost, Refused, naming, unwelcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     Command = Sequence[Word]
 
 RECEIVED_BYTES = 1 << 18
-ASKING = pack_command(("ASKING",))
+VALUE_BYTES_MAX = (
+    512 << 20
+)  # Of each word that is asked for; what a server takes, unless its proto-max-bulk-len says more.
+ASKING = ("ASKING",)
 
 
 class Link:
@@ -91,12 +94,13 @@ class Link:
 
     def hear(self, commands: Sequence[Command]) -> list[Any]:
         """Give the answers to commands that were sent. Raises Lost, which holds those that came before."""
-        return self._checked(commands, self._receive(len(commands)))
+        return self._checked(commands, self._receive(commands))
 
-    def _receive(self, count: int) -> list[Any]:
+    def _receive(self, commands: Sequence[Command]) -> list[Any]:
         answers: list[Any] = []
-        take = self._reader.gets
+        take, count, held = self._reader.gets, len(commands), 0
         while True:
+            done = len(answers)
             try:
                 while len(answers) < count and (answer := take()) is not False:
                     answers.append(answer)
@@ -104,7 +108,9 @@ class Link:
                 raise self._lost(error, answers) from error
             if len(answers) == count:
                 return answers
-            self._feed(answers)
+            held = self._feed(answers) + (held if len(answers) == done else 0)
+            if held > VALUE_BYTES_MAX * len(commands[len(answers)]):
+                raise self._lost(Endless(), answers)
 
     def ask_once(self) -> None:
         """Say with what is sent next that the server is to answer for a slot that it is about to get."""
@@ -132,12 +138,12 @@ class Link:
                 self.close()
                 raise unwelcome(answer, command, self.name, address)
 
-    def _feed(self, answers: list[Any]) -> None:
+    def _feed(self, answers: list[Any]) -> int:
         try:
             piece = self._socket.recv(RECEIVED_BYTES)
             if piece:
                 self._reader.feed(piece)
-                return
+                return len(piece)
         except OSError as error:
             raise self._lost(error, answers) from error
         raise self._lost(None, answers)
@@ -148,16 +154,13 @@ class Link:
 
     def _exchange_asking(self, commands: Sequence[Command], *, writes: bool) -> list[Any]:
         # One in front of each command, and none inside of a transaction, whose first one serves for all.
-        packed, kept, inside = [], [], False
+        said: list[Command] = []
+        inside = False
         for command in commands:
-            if not inside:
-                packed.append(ASKING)
-                kept.append(False)
-            packed.append(pack_command(command))  # type: ignore[arg-type]
-            kept.append(True)
+            said += [command] if inside else [ASKING, command]
             inside = (inside or command[0] == "MULTI") and command[0] != "EXEC"
-        self.send(b"".join(packed), writes=writes)
-        told = [answer for answer, is_kept in zip(self._receive(len(kept)), kept, strict=True) if is_kept]
+        self.send(b"".join(map(pack_command, said)), writes=writes)  # type: ignore[arg-type]
+        told = [answer for answer, command in zip(self._receive(said), said, strict=True) if command is not ASKING]
         return self._checked(commands, told)
 
     def _checked(self, commands: Sequence[Command], answers: list[Any]) -> list[Any]:

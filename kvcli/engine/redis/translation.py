@@ -40,7 +40,12 @@ BY_WORD: dict[str, tuple[type[KvError], str]] = {
 PASSING = {"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}  # It changed nothing, and may work soon.
 MOVED = ("MOVED", "ASK")
 FOREIGN = "is not a Redis server: look at the host and the port in the URL"
+ENDLESS = "sends more than it was asked for: look at the host and the port in the URL"
 CROWDED = "max number of clients"
+
+
+class Endless(ProtocolError):
+    """An answer is longer than any that was asked for."""
 
 
 class Lost(Exception):
@@ -52,7 +57,8 @@ class Lost(Exception):
     def __init__(self, name: str, error: Exception | None, answers: list[Any], *, writing: bool) -> None:
         """Say which link it was, and how it ended; None: the server closed it."""
         self.foreign = isinstance(error, ProtocolError)
-        super().__init__(f"what answers at {name} {FOREIGN}" if self.foreign else f"{name} {_reason(error)}")
+        told = ENDLESS if isinstance(error, Endless) else FOREIGN if self.foreign else ""
+        super().__init__(f"what answers at {name} {told}" if told else f"{name} {_reason(error)}")
         self.answers = answers
         self.writing = writing
 
