@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -54,3 +55,15 @@ def test_batch_whose_first_operation_is_no_flight(kvcli: Run) -> None:
     line = b'{"op":"cas","key":"a","expect":null,"new":"1"}\n'
     done = kvcli("batch", "-s", f"redis://127.0.0.1:{free_port()}", input=line)
     assert (done.returncode, done.stdout) == (75, b"")
+
+
+def test_batch_sees_that_nobody_answers_before_it_reads(kvcli: Run) -> None:
+    """Whoever writes into it learns at once, and what a person typed is not lost while a password is asked for."""
+    reading, writing = os.pipe()
+    try:
+        done = kvcli("batch", "-s", f"redis://127.0.0.1:{free_port()}", stdin=reading)
+        os.write(writing, LINES)
+        assert (done.returncode, done.stdout, os.read(reading, 1000)) == (75, b"", LINES)
+    finally:
+        os.close(reading)
+        os.close(writing)
