@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
 from kvcli.commands import Stream
+from kvcli.engine import is_remote
 from kvcli.errors import BatchFailed, Full, InvalidArgument, NoSuchStore, ReadOnly
 from kvcli.operations import Malformed, Sets
 from kvcli.operations.answers import RESULTS, Answers
@@ -80,6 +81,7 @@ class Batch:
 
     def run(self, handle: int) -> Iterator[bytes]:
         """Run chunk after chunk, a transaction each. While one becomes durable, the next is decoded if it is there."""
+        self._reach()
         chunks = self._chunks(handle)
         ahead: list[Operations | Exception] = []
 
@@ -239,6 +241,13 @@ class Batch:
                 answers.writelines(self._tell(told))
                 operations = told.rest
         answers.flush()  # Where the disk takes no answers, nothing is to be committed either.
+
+    def _reach(self) -> None:
+        """See that a server answers, before any input is taken: nothing is answered, and no line lost while a password is asked for."""
+        if is_remote(self._context.location.path):
+            store = self._context.store_to_read()
+            if store.engine.flies:
+                store.engine.reach(store.lock_timeout)
 
     def _open(self, *, writes: bool, makes: bool) -> Store:
         return self._context.store_to_write(make=makes) if writes else self._context.store_to_read()

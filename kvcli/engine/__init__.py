@@ -54,6 +54,7 @@ class Engine:
     patience = LOCK_TIMEOUT_SECONDS  # How long a read waits for a server that is away.
     flies = False  # Batches that are not atomic go by `fly`.
     has_buckets = True  # Else every name of a bucket is that of all keys.
+    reserved: tuple[bytes, ...] = ()  # What keys may not start with.
     are_keys_text = False  # Whether only UTF-8 can be a key.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
@@ -69,6 +70,10 @@ class Engine:
         `meanwhile` may be run while what was written becomes durable.
         Raises Busy when the writer lock is not free within `lock_timeout` seconds.
         """
+        raise NotImplementedError
+
+    def reach(self, lock_timeout: float) -> None:
+        """See that what is to fly can begin. Raises Unavailable, and what else keeps everything from being done."""
         raise NotImplementedError
 
     def fly(
@@ -87,6 +92,10 @@ class Engine:
     def guard(self, bucket: bytes, key: bytes) -> Guard | None:  # noqa: ARG002
         """Watch a key for a Cas handle, where the engine does not remember writes; else None."""
         return None
+
+    def feeds(self, other: Engine) -> bool:  # noqa: ARG002
+        """Tell whether what is written here is found in another one, under other names."""
+        return False
 
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole store, by name."""
