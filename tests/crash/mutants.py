@@ -52,8 +52,11 @@ CACHE = (
     *("test_cache_files.py", "test_cache_lives.py", "test_cache_rendezvous.py"),
 )
 SPIN = ("test_spin.py", "test_copy.py")
-REMOTE = tuple(f"redis/test_{name}.py" for name in ("layout", "pages", "refused", "order", "errors", "draft", "cli"))
-SERVERS = (*REMOTE, "redis/test_copy.py", *CONTRACT, "redis/test_failover.py", "redis/test_many.py")
+REMOTE = tuple(
+    f"redis/test_{name}.py"
+    for name in ("layout", "pages", "refused", "order", "errors", "draft", "gone", "resume", "slots", "cli")
+)
+SERVERS = (*REMOTE, "redis/test_copy.py", *CONTRACT, "redis/test_nonsense.py", "redis/test_failover.py")
 REMOTE_CACHE = ("redis/test_cache.py",)
 COPIES = ("test_copy_faults.py", "test_backup.py", "test_copies.py", "test_lives.py")
 # Which tests must notice: those that are about a module, the quick ones first. The first to fail ends the run.
@@ -99,6 +102,8 @@ TESTS = {
     "kvcli/engine/redis/address.py": ("redis/test_secrets.py", *SERVERS),
     "kvcli/engine/redis/flight.py": SERVERS,
     "kvcli/engine/redis/guard.py": ("contract/test_atomics.py", *TOKENS, *SERVERS),
+    "kvcli/engine/redis/joining.py": SERVERS,
+    "kvcli/engine/redis/kinds.py": ("redis/test_nonsense.py", *SERVERS),
     "kvcli/engine/redis/lease.py": REMOTE_CACHE,
     "kvcli/engine/redis/link.py": SERVERS,
     "kvcli/engine/redis/names.py": (*SERVERS, *REMOTE_CACHE),
@@ -109,6 +114,7 @@ TESTS = {
     "kvcli/engine/redis/servers.py": SERVERS,
     "kvcli/engine/redis/shelf.py": REMOTE_CACHE,
     "kvcli/engine/redis/translation.py": SERVERS,
+    "kvcli/engine/redis/trip.py": SERVERS,
     "kvcli/engine/register.py": CACHE,
     "kvcli/engine/revisions.py": ("contract/test_atomics.py", *TOKENS, "contract/test_store.py", *FOREIGN, *COPIES),
     "kvcli/engine/rows.py": SPIN,
