@@ -63,18 +63,23 @@ def run(
     except subprocess.TimeoutExpired:
         is_hung = True
     took = time.monotonic() - begun
-    end_group(child)
+    kill_group(child)  # Who takes what it printed closes the pipes.
     out, err = (stream.end() for stream in streams)
     with open(told, "rb") as file:
         code, kibibytes, spent = map(int, file.read().split() or (HUNG, 0, 0))
     return Ran(HUNG if is_hung else code, out, err, streams[0].count, took, spent / 1000, kibibytes >> 10)
 
 
-def end_group(child: subprocess.Popen[bytes]) -> None:
-    """End a process and whatever it started in its session, and close its pipes."""
+def kill_group(child: subprocess.Popen[bytes]) -> None:
+    """End a process and whatever it started in its session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """End a process and whatever it started in its session, and close its pipes."""
+    kill_group(child)
     for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
