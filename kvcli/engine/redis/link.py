@@ -7,6 +7,7 @@ many at a time. Nothing is ever sent twice here.
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from redis.connection import Connection, SSLConnection
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from kvcli.engine.redis.certificates import check
 from kvcli.engine.redis.translation import Lost, Refused, not_connected
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 RECEIVED_BYTES = 1 << 18
 ASKING = pack_command(("ASKING",))
+PING = pack_command(("PING",))
 
 
 class Link:
@@ -46,6 +49,8 @@ class Link:
         assert sock is not None  # noqa: S101 - it has just connected
         self._socket = sock
         self._reader = Reader()
+        if address.tls is not None:
+            self._meet(address)
 
     def call(self, *words: Word, writes: bool = False) -> Any:
         """Send one command and give its answer. Raises Refused, Lost."""
@@ -118,6 +123,15 @@ class Link:
         """End the connection. Safe to call twice."""
         self._connection.disconnect()  # type: ignore[no-untyped-call]
 
+    def _meet(self, address: Address) -> None:
+        """See that it takes this client: one of TLS 1.3 tells that it wants a certificate when something is asked."""
+        with suppress(OSError):  # Why it has closed is still to be read.
+            self._socket.sendall(PING)
+        try:
+            self.receive(1)
+        except Lost as loss:
+            raise not_connected(loss, self.name, address) from loss
+
     def _feed(self, answers: list[Any]) -> None:
         try:
             piece = self._socket.recv(RECEIVED_BYTES)
@@ -160,11 +174,12 @@ def _connected(address: Address, host: str, port: int) -> Connection:
         "retry": Retry(NoBackoff(), 0),
     }
     if address.tls is not None:
+        check(address.tls)
         settings |= address.tls
     kind: Any = Connection if address.tls is None else SSLConnection
     connection: Connection = kind(**settings)
     try:
         connection.connect()  # type: ignore[no-untyped-call]
-    except (RedisError, OSError) as error:
+    except (RedisError, OSError, UnicodeError) as error:  # The last one for the name of a host that can be none.
         raise not_connected(error, f"{host}:{port}", address) from error
     return connection

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 
 from hiredis import ProtocolError
 
-from kvcli.errors import AccessDenied, Full, InputOutput, KvError, NoSuchStore, ReadOnly
+from kvcli.errors import AccessDenied, Full, InputOutput, InvalidArgument, KvError, NoSuchStore, ReadOnly
 from kvcli.remote_errors import OutcomeUnknown, PasswordNeeded, Unavailable, WrongKind
 
 TYPE_CHECKING = False
@@ -36,6 +37,8 @@ BY_WORD: dict[str, tuple[type[KvError], str]] = {
 }
 PASSING = {"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}  # It changed nothing, and may work soon.
 MOVED = ("MOVED", "ASK")
+NO_HOST = ("Name or service not known", "name resolution", "No address")
+UNWELCOME = re.compile("ALERT_(CERTIFICATE|BAD_CERT|UNSUPPORTED_CERT|UNKNOWN_CA|ACCESS_DENIED)")
 
 
 class Lost(Exception):
@@ -96,6 +99,8 @@ def refused(error: Exception, shown: str) -> KvError:
     kind, advice = BY_WORD.get(word, (None, ""))
     if kind is not None:
         return kind(f"{shown}: {advice}")
+    if "cluster support disabled" in text:
+        return InvalidArgument(f"{shown}: the server is none of a cluster: write redis:// instead")
     if "max number of clients" in text:
         return Unavailable(f"{shown}: the server has too many clients: try again")
     return InputOutput(f"{shown}: the server refused: {text}")
@@ -112,24 +117,38 @@ def lost(error: Lost, shown: str) -> KvError:
 
 def not_connected(error: Exception, name: str, address: Address) -> Exception:
     """Give what a failed attempt to connect means: Lost where another attempt could go otherwise, else our error."""
+    shown, text = address.shown, str(error)
+    if (by_tls := _of_tls(error, name, shown)) is not None:
+        return by_tls
+    if isinstance(error, UnicodeError) or any(words in text for words in NO_HOST):
+        return NoSuchStore(f"{shown}: there is no host {name.rpartition(':')[0]!r}: look at the URL")
+    word = text.partition(" ")[0]
+    if word in {"invalid", "Authentication", "AUTH"} or "WRONGPASS" in text or "username-password" in text:
+        # Without a password: a database is asked for before anything else, and a user by the name alone.
+        return refused(Exception("NOAUTH" if address.password is None else "WRONGPASS"), shown)
+    if "DB index" in text or "Invalid Database" in text:
+        return NoSuchStore(f"{shown}: the server has no such database: look at the number in the URL")
+    return Lost(name, error, [], writing=False)
+
+
+def _of_tls(error: BaseException, name: str, shown: str) -> KvError | None:
+    """Give our error where TLS is the cause."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             reason = cause.verify_message or "it cannot be verified"
             return AccessDenied(
-                f"{address.shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
+                f"{shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
             )
-        if isinstance(cause, ssl.SSLError):
-            return InputOutput(
-                f"{address.shown}: no TLS with {name} ({cause.reason or cause}): redis:// is the scheme without TLS"
-            )
+        if isinstance(cause, ssl.SSLError) and cause.reason is not None:
+            return _unwelcome(cause.reason, name, shown)
         cause = cause.__cause__ or cause.__context__
-    text = str(error)
-    if "Name or service not known" in text or "name resolution" in text or "No address" in text:
-        return NoSuchStore(f"{address.shown}: there is no host {name.rpartition(':')[0]!r}: look at the URL")
-    word = text.partition(" ")[0]
-    if word in {"invalid", "Authentication", "AUTH"} or "WRONGPASS" in text or "username-password" in text:
-        return AccessDenied(f"{address.shown}: {BY_WORD['WRONGPASS'][1]}")
-    if "DB index" in text or "Invalid Database" in text:
-        return NoSuchStore(f"{address.shown}: the server has no such database: look at the number in the URL")
-    return Lost(name, error, [], writing=False)
+    return None
+
+
+def _unwelcome(reason: str, name: str, shown: str) -> KvError:
+    if UNWELCOME.search(reason):
+        return AccessDenied(
+            f"{shown}: {name} does not accept this side ({reason}): name a certificate that it knows, ?cert=FILE&key=FILE"
+        )
+    return InputOutput(f"{shown}: no TLS with {name} ({reason}): redis:// is the scheme without TLS")
