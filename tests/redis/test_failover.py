@@ -144,6 +144,21 @@ def test_slot_that_moved_is_followed(cluster: Cluster) -> None:
     assert bucket.get("k") == b"2"
 
 
+def test_flight_follows_a_slot_that_has_moved(cluster: Cluster) -> None:
+    """What flies together goes to the new master of its slot, as one key alone does, and not to the one of before."""
+    cluster.flush()
+    source = cluster.owner("default:k")
+    target = next(server for server in cluster.masters() if server is not source)
+    engine = Store(cluster.url).engine
+    sets: Any = ("put_many", b"default", [(b"k", b"1"), (b"other", b"2")])
+    engine.fly([sets], 2)
+    move(cluster, "default:k", source, target)
+    try:
+        assert engine.fly([sets, ("get_many", b"default", [b"k", b"other"])], 2) == [[None, None], [b"1", b"2"]]
+    finally:
+        move(cluster, "default:k", target, source)
+
+
 def test_key_on_the_move_is_asked_for_at_the_other_master(cluster: Cluster) -> None:
     """While a slot moves, keys that have moved are found by ASK, and new ones are made there."""
     cluster.flush()
