@@ -1,12 +1,14 @@
 """Scan: names as the servers come upon them, which is in no order; pages of keys, and places where the next one starts.
 
-A place is: which server, as its process is called; where its SCAN is to go on; and the keys that its last answer had too
-many, since an answer is as long as the server likes. So no page loses a key, and none is longer than asked.
+A place is: which server, as its process is called; whose keys, as database and bucket; where SCAN is to go on; and the keys
+that its last answer had too many, since an answer is as long as the server likes. So no page loses a key, and none is longer
+than asked.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from kvcli.engine.redis.names import OWN, pattern
 from kvcli.engine.transaction import PRIVATE, Span
@@ -27,18 +29,19 @@ MARK_CHARS = 16  # Of a server's run id: when it starts anew, its names lie in a
 class Place:
     """Where the next page starts."""
 
-    __slots__ = ("at", "left", "server")
+    __slots__ = ("at", "left", "of", "server")
 
-    def __init__(self, server: bytes, at: int, left: list[bytes]) -> None:
-        """Hold the server's mark, its cursor (0: it is done) and the keys to be given first."""
+    def __init__(self, server: bytes, of: int, at: int, left: list[bytes]) -> None:
+        """Hold the server's mark, that of the bucket, SCAN's cursor (0: it is done) and the keys to be given first."""
         self.server = server
+        self.of = of
         self.at = at
         self.left = left
 
     def pack(self) -> bytes:
         """Write it down."""
         return (
-            b" ".join([b"r", self.server, b"%d" % self.at, *(b"%d" % len(key) for key in self.left)])
+            b" ".join([b"r", self.server, b"%d" % self.of, b"%d" % self.at, *(b"%d" % len(key) for key in self.left)])
             + b"\n"
             + b"".join(self.left)
         )
@@ -49,10 +52,10 @@ class Place:
         head, newline, keys = text.partition(b"\n")
         mark, *words = head.split(b" ")
         try:
-            server, at, *lengths = words[0], int(words[1]), *map(int, words[2:])
+            server, of, at, *lengths = words[0], int(words[1]), int(words[2]), *map(int, words[3:])
         except (IndexError, ValueError):
-            mark = b""
-        if mark != b"r" or not newline or sum(lengths) != len(keys):
+            mark, of, at, lengths = b"", 0, 0, []
+        if mark != b"r" or not newline or min(of, at, *lengths) < 0 or sum(lengths) != len(keys):
             raise InvalidCursor(
                 "this is no cursor of a list on a server: take the one that the last page gave, or none"
             )
@@ -60,7 +63,7 @@ class Place:
         for length in lengths:
             left.append(keys[start : start + length])
             start += length
-        return cls(server, at, left)
+        return cls(server, of, at, left)
 
 
 def scan_page(
@@ -71,8 +74,11 @@ def scan_page(
         raise InvalidArgument("a server keeps its keys in no order, so there is no --reverse: sort what list prints")
     nodes = servers.masters(seconds)
     start = None if place is None else Place.unpack(place)
+    of = crc32(b"%d %b" % (servers.address.database, head))
+    if start is not None and start.of != of:
+        raise InvalidCursor("this cursor is of another database or bucket: list again from the start")
     at, index = (0, 0) if start is None else (start.at, _index(servers, nodes, start.server, seconds))
-    found = dict.fromkeys([] if start is None else start.left)
+    found = dict.fromkeys(key for key in ([] if start is None else start.left) if span.holds(key) and span.reaches(key))
     if start is not None and not at:
         index += 1
     names = pattern(head + _stem(span))
@@ -89,7 +95,7 @@ def scan_page(
         return page, None
     last = index - (not at) if index else 0
     server = _mark(servers, nodes[max(last, 0)], seconds)
-    return page[:count], Place(server, at, left).pack()
+    return page[:count], Place(server, of, at, left).pack()
 
 
 def count_names(servers: Servers, head: bytes, seconds: float) -> int:
