@@ -201,6 +201,7 @@ class Copy:
 
     def _check(self, key: bytes) -> None:
         self._target.check(key)
+        self._target.store.engine.refuse_own(key)
         if self._target.store.engine.are_keys_text:
             try:
                 key.decode()

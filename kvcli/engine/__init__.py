@@ -89,6 +89,9 @@ class Engine:
         """Watch a key for a Cas handle, where the engine does not remember writes; else None."""
         return None
 
+    def refuse_own(self, key: bytes) -> None:
+        """Raise InvalidKey for a key that is not for data there, since the engine keeps things of its own under it."""
+
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole store, by name."""
         raise NotImplementedError

@@ -123,6 +123,10 @@ class Remote(Engine):
 
         return self.servers.attempt(act, self.patience)
 
+    def refuse_own(self, key: bytes) -> None:
+        """See Engine.refuse_own."""
+        self.names.name(DEFAULT_BUCKET, key)
+
     def stat(self) -> dict[str, str | int]:
         """See Engine.stat."""
         abouts = [
