@@ -9,6 +9,7 @@ from kvcli.batch import delete_span, set_many
 from kvcli.engine.redis.scan import Place
 from kvcli.engine.transaction import Span
 from kvcli.errors import InvalidArgument, InvalidCursor
+from kvcli.remote_errors import Unavailable
 from kvcli.store import Bucket, Store
 from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING, Server
@@ -126,3 +127,26 @@ def test_cursor_with_another_prefix(server: Server) -> None:
     set_many(bucket, [(key, b"") for key in KEYS[:100]])
     _, place = bucket.page(Span(), None, 3)
     assert bucket.page(Span.starting(b"x"), place, 50)[0] == []
+
+
+def test_few_among_many(server: Server) -> None:
+    """A short page finds the few keys of a prefix among very many others, instead of ending early and empty."""
+    server.flush()
+    bucket = Store(server.url).open("default")
+    set_many(bucket, [(f"other{number}", b"") for number in range(30_000)])
+    set_many(bucket, [("rare1", b""), ("rare2", b"")])
+    keys, place = bucket.page(Span.starting(b"rare"), None, 5)
+    assert (sorted(keys), place) == ([b"rare1", b"rare2"], None)
+
+
+def test_walk_over_a_restart(tmp_path: object) -> None:
+    """A copy or a list whose server is started anew in its midst is told to begin again, and of no cursor."""
+    server = Server(str(tmp_path), "--appendonly", "yes")
+    bucket = Store(server.url).open("default")
+    set_many(bucket, [(key, b"") for key in KEYS])
+    pages = bucket.pages(Span(), 10)
+    next(pages)
+    server.restart()
+    with pytest.raises(Unavailable, match="begin again"):
+        next(pages)
+    server.stop()

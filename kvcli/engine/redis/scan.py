@@ -13,6 +13,7 @@ from zlib import crc32
 from kvcli.engine.redis.names import OWN, pattern
 from kvcli.engine.transaction import PRIVATE, Span
 from kvcli.errors import InvalidArgument, InvalidCursor
+from kvcli.remote_errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,12 +83,16 @@ def scan_page(
     if start is not None and not at:
         index += 1
     names = pattern(head + _stem(span))
+    sparse = 1  # Where nothing is found, more names are looked at in one step.
     for _ in range(STEPS_PER_PAGE):
         if len(found) >= count or index == len(nodes):
             break
-        at, more = _step(servers, nodes[index], at, names, min(NAMES_PER_STEP, max(count - len(found), 10)), seconds)
+        width = min(NAMES_PER_STEP, max(count - len(found), 10) * sparse)
+        at, more = _step(servers, nodes[index], at, names, width, seconds)
         keys = [name[len(head) :] for name in more if not name.startswith(OWN)]
-        found |= dict.fromkeys(key for key in keys if key and span.holds(key) and span.reaches(key))
+        fresh = dict.fromkeys(key for key in keys if key and span.holds(key) and span.reaches(key))
+        found |= fresh
+        sparse = 1 if fresh else 2 * sparse
         index += not at
     page = [*found]
     left = page[count:]
@@ -95,6 +100,7 @@ def scan_page(
         return page, None
     last = index - (not at) if index else 0
     server = _mark(servers, nodes[max(last, 0)], seconds)
+    servers.marks.add(server)
     return page[:count], Place(server, of, at, left).pack()
 
 
@@ -155,6 +161,11 @@ def _index(servers: Servers, nodes: list[Node], mark: bytes, seconds: float) -> 
     for index, node in enumerate(nodes):
         if _mark(servers, node, seconds) == mark:
             return index
+    if mark in servers.marks:  # Nobody gave a cursor: it is a walk that cannot go on.
+        shown = servers.address.shown
+        raise Unavailable(
+            f"{shown}: a server was started anew, or is master no more, in the midst of a list: begin again"
+        )
     raise InvalidCursor("the server that gave this cursor was started anew, or is gone: list again from the start")
 
 

@@ -111,6 +111,7 @@ class Servers:
         self.address = address
         self.is_closed = False
         self._pid = os.getpid()
+        self.marks: set[bytes] = set()  # Of servers at which a walk of this process is to go on.
         self._is_whole = False  # It is known that a single server has all keys.
         self._met = False  # Once a server has answered, one that does not is waited for.
         self._nodes = [Node(host, port) for host, port in address.seeds]
