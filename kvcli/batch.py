@@ -55,6 +55,8 @@ def put_pairs(bucket: Bucket, pairs: list[tuple[bytes, bytes]], work: Callable[[
         if not isinstance(value, bytes):
             raise TypeError(f"a value is bytes, not {type(value).__name__}")
     _fly(bucket, "put_many", pairs)
+    if work is not None:
+        bucket.store.write(work)
 
 
 def delete_many(bucket: Bucket, keys: Sequence[str]) -> int:

@@ -237,6 +237,8 @@ class Bucket:
     def check(self, raw: bytes) -> None:
         """Raise InvalidKey unless these can be the bytes of a key."""
         check_key(raw, self.store.key_bytes_max)
+        if raw.startswith(self.store.engine.reserved):
+            raise InvalidKey(f"a key that starts like {as_text(raw)[:40]!r} is kvcli's own here")
 
     def close(self) -> None:
         """Release the bucket, and the store if open made it for this bucket."""

@@ -110,6 +110,16 @@ def test_long_line_costs_a_few_times_its_length(path: str, kind: str) -> None:
     assert memory < 256
 
 
+@pytest.mark.parametrize("options", [(), ("--atomic",)])
+def test_long_line_among_others_is_held_three_times(path: str, options: tuple[str, ...]) -> None:
+    """As it was read, decoded, and as bytes again, with --atomic, which reads everything twice, as without."""
+    Store(path).close()
+    other = """echo '{"op":"exists","key":"a"}'"""
+    long = """printf '{"op":"get","key":"'; head -c 60000000 /dev/zero | tr '\\0' k; echo '"}'"""
+    code, _, memory, _ = feed(path, f"{other}; {long}; {other}", *options)
+    assert (code, memory < 3 * 58 + 40) == (65, True)
+
+
 @pytest.mark.parametrize("piece", ["[", ",1", '"",'])
 def test_crowded_element_is_refused_soon(path: str, piece: str) -> None:
     """An element of an array that is made of very many parts is not read to its end, however long it is."""

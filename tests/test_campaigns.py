@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.crash import CAMPAIGNS
 from tests.crash.__main__ import run
+from tests.crash.mutants import TESTS
 from tests.crash.report import Report
 from tests.processes import ROOT
 
@@ -27,6 +29,12 @@ def test_campaign_finds_nothing(name: str) -> None:
 def test_campaign_finds_what_is_planted(name: str) -> None:
     """It can see: something that is broken on purpose is found."""
     assert run(name, SEED, CAMPAIGNS[name].plant, plant=True).problems
+
+
+def test_every_module_that_keeps_data_has_mutants() -> None:
+    """None is left out of the campaign because it is new."""
+    engine = {str(path.relative_to(ROOT)) for path in Path(ROOT, "kvcli/engine").rglob("*.py")}
+    assert set(TESTS) == engine | {f"kvcli/{name}.py" for name in ("atomics", "batch", "cache", "store")}
 
 
 def test_campaign_that_looked_at_nothing_has_failed() -> None:

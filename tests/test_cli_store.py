@@ -70,6 +70,13 @@ def test_default_store_is_in_the_data_folder(home: dict[str, str], kvcli: Run) -
     assert os.path.exists(os.path.join(home["XDG_DATA_HOME"], "kvcli", "default", "data.mdb"))
 
 
+def test_folder_may_be_called_as_a_scheme(tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what has :// behind it is a server."""
+    monkeypatch.chdir(tmp_path)
+    fill("redis", b"1")
+    assert os.path.exists("redis/data.mdb")
+
+
 def test_relative_path_in_the_config_file(path: str, home: dict[str, str], kvcli: Run) -> None:
     """It means the same wherever the command runs: it starts at the config file."""
     configure(home, f'store = "{os.path.relpath(path, os.path.join(home["XDG_CONFIG_HOME"], "kvcli"))}"')

@@ -132,10 +132,11 @@ def test_branch_bounds_fixed_values(path: str, lib_version: int) -> None:
 
 
 @FORMATS
-def test_nodes_lie_side_by_side(path: str, lib_version: int) -> None:
-    """A value that is shorter than its place is damage: a delete would move what is beside it by too little."""
+@pytest.mark.parametrize(("kind", "field"), [(LEAF, 0), (BRANCH, 6)], ids=["value", "key"])
+def test_nodes_lie_side_by_side(path: str, lib_version: int, kind: int, field: int) -> None:
+    """One that is shorter than its place is damage: a delete would move what is beside it by too little."""
     pages = full(path, lib_version)
-    node = pages.nodes(first(pages, LEAF))[1]
+    node = pages.nodes(first(pages, kind))[1] + field
     pages.put(node, 2, pages.number(node) - 2)
     assert "do not lie side by side" in found(path, pages)
 

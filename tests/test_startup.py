@@ -34,7 +34,7 @@ GET = {
     *("kvcli.cli", "kvcli.cli.entry", "kvcli.cli.lane", "kvcli.cli.output", "kvcli.cli.shield"),
 }
 # What a get loads besides: parts of the interpreter, and what lmdb loads when it opens.
-GET_OTHERS = {"__future__", "_ctypes", "errno", "itertools", "lmdb._envid"}
+GET_OTHERS = {"__future__", "_ctypes", "errno", "gc", "itertools", "lmdb._envid"}
 SLOW = {
     *(
         "typer",
@@ -75,6 +75,17 @@ def filled(path: str) -> str:
     with Store(path) as store:
         store.open("default").set("k", b"1")
     return path
+
+
+def test_get_looks_for_no_garbage(filled: str) -> None:
+    """It makes a thousand objects that stay, and ends before it could leave any behind."""
+    program = """
+import gc
+from kvcli.cli.entry import main
+gc.callbacks.append(lambda when, info: print("garbage", when))
+main()
+"""
+    assert run(program, "get", "k", "-s", filled) == b"1"
 
 
 def test_get_loads_just_these_modules(filled: str) -> None:

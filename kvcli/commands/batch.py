@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS
 from kvcli.commands import Stream
+from kvcli.engine import is_remote
 from kvcli.errors import BatchFailed, Full, InvalidArgument, NoSuchStore, ReadOnly
 from kvcli.operations import Malformed, Sets
 from kvcli.operations.answers import RESULTS, Answers
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 SPREAD_OPERATIONS = 16_000  # In a large one each operation may dirty a page of its own, and pages take memory.
 SMALL_STORE_BYTES = 256 << 20
 PAGE_BYTES = 1 << 20
-GARBAGE_OBJECTS = 100_000
 
 
 class Rollback(Exception):
@@ -57,7 +56,6 @@ def run(
         raise InvalidArgument(
             "--atomic is one transaction, and ends with the first failure: no --chunk, no --keep-going"
         )
-    gc.set_threshold(GARBAGE_OBJECTS)  # A chunk of many objects is no garbage, and looking costs a third of the time.
     batch = Batch(context, keep_going=keep_going, chunk=1 if dry_run else chunk, results=results)
     handle = context.input(file)
     stream = batch.stream
@@ -83,6 +81,7 @@ class Batch:
 
     def run(self, handle: int) -> Iterator[bytes]:
         """Run chunk after chunk, a transaction each. While one becomes durable, the next is decoded if it is there."""
+        self._reach()
         chunks = self._chunks(handle)
         ahead: list[Operations | Exception] = []
 
@@ -115,6 +114,7 @@ class Batch:
                     return self._fail(answer.failure)
                 writes |= any(each.writes for each in operations)
                 makes |= any(each.makes for each in operations)
+                del operations  # They are read again, and a long one is not to be in memory twice.
             store = self._open(writes=writes, makes=makes)
             try:
                 (store.write if writes else store.read)(lambda txn: self._run_spooled(txn, store, spool, answers))
@@ -241,6 +241,13 @@ class Batch:
                 answers.writelines(self._tell(told))
                 operations = told.rest
         answers.flush()  # Where the disk takes no answers, nothing is to be committed either.
+
+    def _reach(self) -> None:
+        """See that a server answers, before any input is taken: nothing is answered, and no line lost while a password is asked for."""
+        if is_remote(self._context.location.path):
+            store = self._context.store_to_read()
+            if store.engine.flies:
+                store.engine.reach(store.lock_timeout)
 
     def _open(self, *, writes: bool, makes: bool) -> Store:
         return self._context.store_to_write(make=makes) if writes else self._context.store_to_read()

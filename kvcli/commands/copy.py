@@ -51,10 +51,7 @@ def run(
     origin = _opened(context, source, "SRC", writable=False)
     names = _names(context, origin, bucket or [])
     goal = _opened(context, target, "DST", writable=True)
-    if _are_same(origin, goal):
-        raise InvalidArgument(
-            f"{without_password(source)} and {without_password(target)} are the same store: name another one"
-        )
+    _refuse_itself(origin, goal)
     if len(names) > 1 and not goal.engine.has_buckets:
         raise InvalidArgument("DST has no buckets, and keys of several would be one there: name one with --bucket")
     _make(goal, [into for _, into in names])
@@ -75,6 +72,19 @@ def _opened(context: Context, name: str, origin: str, *, writable: bool) -> Stor
 
         other.plan(Spin(name.removeprefix(SPIN), writable=writable, lock_timeout=context.lock_timeout))
     return other.store_to_write() if writable else other.store_to_read()
+
+
+def _refuse_itself(origin: Store, goal: Store) -> None:
+    """Raise InvalidArgument where what is written to DST would be read from SRC."""
+    if _are_same(origin, goal):
+        raise InvalidArgument(
+            f"{without_password(origin.path)} and {without_password(goal.path)} are the same store: name another one"
+        )
+    if goal.engine.feeds(origin.engine):
+        raise InvalidArgument(
+            "SRC and DST are one database in two layouts, and what is copied would be found and copied again: "
+            "name another database, or export to a file and import that"
+        )
 
 
 def _are_same(origin: Store, goal: Store) -> bool:

@@ -55,6 +55,7 @@ class Engine:
     patience = LOCK_TIMEOUT_SECONDS  # How long a read waits for a server that is away.
     flies = False  # Batches that are not atomic go by `fly`.
     has_buckets = True  # Else every name of a bucket is that of all keys.
+    reserved: tuple[bytes, ...] = ()  # What keys may not start with.
     are_keys_text = False  # Whether only UTF-8 can be a key.
 
     def read(self, work: Callable[[Snapshot], Answer]) -> Answer:
@@ -70,6 +71,10 @@ class Engine:
         `meanwhile` may be run while what was written becomes durable.
         Raises Busy when the writer lock is not free within `lock_timeout` seconds.
         """
+        raise NotImplementedError
+
+    def reach(self, lock_timeout: float) -> None:
+        """See that what is to fly can begin. Raises Unavailable, and what else keeps everything from being done."""
         raise NotImplementedError
 
     def fly(
@@ -91,6 +96,10 @@ class Engine:
 
     def refuse_own(self, key: bytes) -> None:
         """Raise InvalidKey for a key that is not for data there, since the engine keeps things of its own under it."""
+
+    def feeds(self, other: Engine) -> bool:  # noqa: ARG002
+        """Tell whether what is written here is found in another one, under other names."""
+        return False
 
     def stat(self) -> dict[str, str | int]:
         """Give figures about the whole store, by name."""

@@ -41,7 +41,7 @@ class Draft(Engine):
         self._changes = Changes()
         self._seen: Seen = {}
         self.is_committed = False  # Though the commit was interrupted.
-        self.key_bytes_max = base.key_bytes_max
+        self.key_bytes_max, self.reserved = base.key_bytes_max, base.reserved
         self.ordered, self.remembers = base.ordered, base.remembers
 
     @property

@@ -17,7 +17,7 @@ from kvcli.operations import Get, Set
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kvcli.engine import Step
+    from kvcli.engine import Engine, Step
 
 CODE = ("utf-8", "surrogateescape")
 
@@ -27,16 +27,16 @@ class Convoy:
 
     __slots__ = ("are_gets", "end", "keys", "pairs", "start")
 
-    def __init__(self, operations: Sequence[Any], start: int, end: int, gets: int, key_bytes_max: int) -> None:
+    def __init__(self, operations: Sequence[Any], start: int, end: int, gets: int, engine: Engine) -> None:
         """Take what may go from `start` on, at most so many gets; `end` is then the place of the first that may not."""
         self.start = start
         self.are_gets: list[bool] = []
         self.pairs: list[tuple[bytes, bytes]] = []
         self.keys: list[bytes] = []
-        self._fill(islice(operations, start, end), gets, key_bytes_max)
+        self._fill(islice(operations, start, end), gets, engine.key_bytes_max, engine.reserved)
         self.end = start + len(self.are_gets)
 
-    def _fill(self, operations: Iterator[Any], gets: int, key_bytes_max: int) -> None:
+    def _fill(self, operations: Iterator[Any], gets: int, key_bytes_max: int, reserved: tuple[bytes, ...]) -> None:
         are_gets, keys, pairs = self.are_gets, self.keys, self.pairs
         read: set[bytes] = set()
         for operation in operations:
@@ -44,7 +44,7 @@ class Convoy:
             if (kind is not Get and kind is not Set) or operation.bucket is not None or operation.id is not UNSET:
                 break
             key = operation.key.encode(*CODE)
-            if not 0 < len(key) <= key_bytes_max:
+            if not 0 < len(key) <= key_bytes_max or key.startswith(reserved):
                 break
             if kind is Get:
                 if operation.token or len(keys) == gets:

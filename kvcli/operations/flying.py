@@ -103,7 +103,7 @@ class Flying:
         return end
 
     def _filled(self, operations: Sequence[Any], at: int) -> Convoy:
-        return Convoy(operations, at, at + CONVOY_MAX, self.gets, self._store.key_bytes_max)
+        return Convoy(operations, at, at + CONVOY_MAX, self.gets, self._store.engine)
 
     def _learn(self, gets: int, weight: int) -> None:
         if gets:
@@ -122,13 +122,20 @@ class Flying:
                 items = items_of(operation, bucket)
             except KvError:
                 return at
-            if items is None:
+            if items is None or self._are_reserved(items):
                 return at
             flight.seat(operation, verb, bucket.name, items)
             at += 1
             if verb == "add_many" and not self._keep_going:
                 return at
         return at
+
+    def _are_reserved(self, items: list[Any]) -> bool:
+        """Tell whether one of the keys is the engine's own: it is refused in its turn, with no other behind it in the air."""
+        reserved = self._store.engine.reserved
+        return bool(reserved) and any(
+            (item if isinstance(item, bytes) else item[0]).startswith(reserved) for item in items
+        )
 
     def _fly(self, flight: Flight, answers: Answers, meanwhile: Callable[[], object] | None) -> None:
         before = answers.weight

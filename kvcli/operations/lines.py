@@ -101,7 +101,7 @@ class _Lines:
     unit = "line"
 
     def __init__(self) -> None:
-        self._pending: list[bytes] = []
+        self._pending = bytearray()  # Not a list of pieces: freed, such small ones stay with the process.
         self._bytes = 0
 
     def feed(self, piece: bytes) -> bytes | list[bytes]:
@@ -113,7 +113,7 @@ class _Lines:
         if self._bytes > LINE_BYTES_MAX:
             content: bytes | list[bytes] = [TOO_LONG, *piece[:end].split(b"\n")[1:-1]]
         else:
-            content = b"".join([*self._pending, piece[:end]])
+            content = b"".join([self._pending, piece[:end]])
         self._pending.clear()
         self._bytes = 0
         self._keep(piece[end:])
@@ -121,11 +121,11 @@ class _Lines:
 
     def end(self) -> bytes | list[bytes]:
         """Give the last line, which no newline ends."""
-        return [TOO_LONG] if self._bytes > LINE_BYTES_MAX else b"".join(self._pending)
+        return [TOO_LONG] if self._bytes > LINE_BYTES_MAX else bytes(self._pending)
 
     def _keep(self, part: bytes) -> None:
         self._bytes += len(part)
-        self._pending.append(part)
+        self._pending += part
         if self._bytes > LINE_BYTES_MAX:
             self._pending.clear()
 

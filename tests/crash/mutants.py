@@ -51,6 +51,13 @@ CACHE = (
     *("contract/test_cache.py", "test_cache_faults.py", "test_claim_faults.py"),
     *("test_cache_files.py", "test_cache_lives.py", "test_cache_rendezvous.py"),
 )
+SPIN = ("test_spin.py", "test_copy.py")
+REMOTE = tuple(
+    f"redis/test_{name}.py"
+    for name in ("layout", "pages", "refused", "order", "errors", "draft", "gone", "resume", "slots", "cli")
+)
+SERVERS = (*REMOTE, "redis/test_copy.py", *CONTRACT, "redis/test_nonsense.py", "redis/test_failover.py")
+REMOTE_CACHE = ("redis/test_cache.py",)
 COPIES = ("test_copy_faults.py", "test_backup.py", "test_copies.py", "test_lives.py")
 # Which tests must notice: those that are about a module, the quick ones first. The first to fail ends the run.
 TESTS = {
@@ -58,16 +65,22 @@ TESTS = {
     "kvcli/batch.py": ("contract/test_batch.py", "contract/test_store.py", "test_cli_keys.py"),
     "kvcli/cache.py": (*CACHE, "test_async_cache.py"),
     "kvcli/store.py": (*CONTRACT, "test_handles.py", "test_cli_store.py"),
-    "kvcli/engine/__init__.py": (*CONTRACT, "test_files.py", "test_cli_store.py", "contract/test_cache.py"),
+    "kvcli/engine/__init__.py": (
+        *CONTRACT,
+        "test_files.py",
+        "test_cli_store.py",
+        "test_batch.py",
+        "contract/test_cache.py",
+    ),
     "kvcli/engine/bookkeeping.py": COPIES,
     "kvcli/engine/calm.py": ("test_gate.py", "test_interrupts.py"),
-    "kvcli/engine/changes.py": ("test_draft.py", *CONTRACT),
+    "kvcli/engine/changes.py": ("test_draft.py", *CONTRACT, "redis/test_draft.py"),
     "kvcli/engine/claims.py": (*CACHE, "test_async_cache.py"),
     "kvcli/engine/compaction.py": COPIES,
     "kvcli/engine/connection.py": (*FILES, "test_handles.py", "test_threads.py"),
     "kvcli/engine/copying.py": COPIES,
     "kvcli/engine/creation.py": FILES,
-    "kvcli/engine/draft.py": ("test_draft.py", *CONTRACT, *TOKENS),
+    "kvcli/engine/draft.py": ("test_draft.py", "redis/test_draft.py", *CONTRACT, *TOKENS),
     "kvcli/engine/entries.py": CACHE,
     "kvcli/engine/environment.py": (*CONTRACT, *FAULTS, "test_handles.py", *FOREIGN, *FILES[3:], "test_gate.py"),
     "kvcli/engine/files.py": (*FILES, *FOREIGN, *COPIES),
@@ -77,6 +90,7 @@ TESTS = {
     "kvcli/engine/inspection.py": ("test_inspection.py", "test_hostile_files.py"),
     "kvcli/engine/lives.py": CACHE,
     "kvcli/engine/opening.py": (*FILES, *FOREIGN, "test_cache_faults.py"),
+    "kvcli/engine/provenance.py": (*FOREIGN, "test_file_faults.py", "test_hostile_files.py"),
     "kvcli/engine/queues.py": (
         "test_claim_faults.py",
         "contract/test_cache.py",
@@ -84,10 +98,29 @@ TESTS = {
         "test_async_cache.py",
     ),
     "kvcli/engine/readers.py": ("test_readers.py", "test_lives.py"),
+    "kvcli/engine/redis/__init__.py": (*REMOTE, *REMOTE_CACHE),
+    "kvcli/engine/redis/address.py": ("redis/test_secrets.py", *SERVERS),
+    "kvcli/engine/redis/flight.py": SERVERS,
+    "kvcli/engine/redis/guard.py": ("contract/test_atomics.py", *TOKENS, *SERVERS),
+    "kvcli/engine/redis/joining.py": SERVERS,
+    "kvcli/engine/redis/kinds.py": ("redis/test_nonsense.py", *SERVERS),
+    "kvcli/engine/redis/lease.py": REMOTE_CACHE,
+    "kvcli/engine/redis/link.py": SERVERS,
+    "kvcli/engine/redis/names.py": (*SERVERS, *REMOTE_CACHE),
+    "kvcli/engine/redis/planning.py": SERVERS,
+    "kvcli/engine/redis/reading.py": SERVERS,
+    "kvcli/engine/redis/remote.py": ("contract/test_atomics.py", *SERVERS),
+    "kvcli/engine/redis/scan.py": SERVERS,
+    "kvcli/engine/redis/servers.py": SERVERS,
+    "kvcli/engine/redis/shelf.py": REMOTE_CACHE,
+    "kvcli/engine/redis/translation.py": SERVERS,
+    "kvcli/engine/redis/trip.py": SERVERS,
     "kvcli/engine/register.py": CACHE,
     "kvcli/engine/revisions.py": ("contract/test_atomics.py", *TOKENS, "contract/test_store.py", *FOREIGN, *COPIES),
+    "kvcli/engine/rows.py": SPIN,
     "kvcli/engine/shelf.py": CACHE,
     "kvcli/engine/solitude.py": COPIES,
+    "kvcli/engine/spin.py": SPIN,
     "kvcli/engine/succession.py": CACHE,
     "kvcli/engine/tally.py": CACHE,
     "kvcli/engine/transaction.py": (*CONTRACT, *TOKENS, "test_handles.py", *FOREIGN, "test_cli_store.py"),

@@ -110,11 +110,13 @@ def variants(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def calls(node: ast.Call) -> Iterator[ast.AST]:
-    """Give a call with its first two arguments swapped, or of the opposite."""
-    if len(node.args) > 1 and not any(isinstance(word, ast.Starred) for word in node.args[:2]):
-        yield changed(node, args=[node.args[1], node.args[0], *node.args[2:]])
+    """Give a call of the opposite, or one with its first two arguments swapped, where their order says something."""
     if isinstance(node.func, ast.Name) and node.func.id in OPPOSITES:
         yield changed(node, func=ast.Name(OPPOSITES[node.func.id], ast.Load()))
+        if node.func.id in {"min", "max"}:
+            return
+    if len(node.args) > 1 and not any(isinstance(word, ast.Starred) for word in node.args[:2]):
+        yield changed(node, args=[node.args[1], node.args[0], *node.args[2:]])
 
 
 def statements(node: ast.AST) -> Iterator[ast.AST]:

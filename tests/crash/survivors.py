@@ -9,10 +9,6 @@ EQUIVALENT = {
         "which of two equal keys comes first is lost in groupby, which gives one of them"
     ),
     "kvcli/engine/inspection.py module: 2 -> 3": "no page has so many nodes: each takes ten bytes at the least",
-    "kvcli/engine/inspection.py Inspector._nodes: min(self._numkeys(self._pg_lower(buf, 0)), (self.psize - self.hdrsz) "
-    "// POINTER_BYTES) -> min((self.psize - self.hdrsz) // POINTER_BYTES, self._numkeys(self._pg_lower(buf, 0)))": (
-        "the smaller of two numbers"
-    ),
     **dict.fromkeys(
         (
             "kvcli/engine/inspection.py Inspector._value: head[1] << 16 -> head[1] >> 16",
@@ -32,12 +28,6 @@ EQUIVALENT = {
     ),
     "kvcli/engine/shelf.py module: 16 -> 17 #2": "how many entries are written in a round is no promise",
     "kvcli/store.py module: 2048 -> 2049": "LMDB of no kind takes a name that is as long as either",
-    "kvcli/engine/environment.py Environment._grow_map: min(size * 2, MAP_BYTES_MAX) -> min(MAP_BYTES_MAX, size * 2)": (
-        "the smaller of two is the same in any order"
-    ),
-    "kvcli/engine/entries.py _remove_order: min(stored + ttl, NEVER) -> min(NEVER, stored + ttl)": (
-        "the smaller of two is the same in any order"
-    ),
     "kvcli/engine/tally.py module: 1 -> 2": "any state but zero tells of a commit that was cut short",
     "kvcli/engine/files.py number: 8 -> 9": "the number is the last of a meta page: there are eight bytes",
     "kvcli/engine/entries.py _named: 0 -> 1": "the shortest name is a letter and a key of one byte",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from tests.redis.servers import CLI, PATIENCE_SECONDS, Server
 
@@ -51,6 +53,47 @@ class Cluster:
                 port = int(words[1].split("@")[0].rpartition(":")[2])
                 return next(server for server in self.servers if server.port == port)
         raise AssertionError(f"nobody has slot {slot}")
+
+    def pair(self, key: str) -> tuple[Server, Server]:
+        """Give the master that has a key, and another one."""
+        owner = self.owner(key)
+        return owner, next(server for server in self.masters() if server is not owner)
+
+    def begin_move(self, key: str, source: Server, target: Server) -> str:
+        """Begin to move the slot of a key, and give the slot."""
+        slot = source.cli("CLUSTER", "KEYSLOT", key)
+        target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source.cli("CLUSTER", "MYID"))
+        source.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target.cli("CLUSTER", "MYID"))
+        return slot
+
+    def move(self, key: str, source: Server, target: Server) -> None:
+        """Move the slot of a key, and the key."""
+        slot, name = self.begin_move(key, source, target), target.cli("CLUSTER", "MYID")
+        source.cli("MIGRATE", "127.0.0.1", str(target.port), key, "0", "1000")
+        for server in (target, source, *[each for each in self.masters() if each not in {source, target}]):
+            server.cli("CLUSTER", "SETSLOT", slot, "NODE", name)
+
+    @contextmanager
+    def moved(self, key: str) -> Iterator[Server]:
+        """Have the slot of a key at another master, and give this one."""
+        source, target = self.pair(key)
+        self.move(key, source, target)
+        try:
+            yield target
+        finally:
+            self.move(key, target, source)
+
+    @contextmanager
+    def moving(self, key: str) -> Iterator[tuple[Server, str]]:
+        """Have the slot of a key on the move, and give the master that it is to leave, and the slot. All keys go."""
+        source, target = self.pair(key)
+        slot = self.begin_move(key, source, target)
+        try:
+            yield source, slot
+        finally:
+            for server in (source, target):
+                server.cli("CLUSTER", "SETSLOT", slot, "STABLE")
+            self.flush()
 
     def flush(self) -> None:
         """Remove everything."""

@@ -16,7 +16,7 @@ MISSING = (
     "no redis-server"
     if SERVER is None
     else "no client: pip install 'kvcli[redis]'"
-    if find_spec("redis") is None
+    if find_spec("hiredis") is None
     else ""
 )
 PATIENCE_SECONDS = 30

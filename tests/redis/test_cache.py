@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from kvcli.cache import Cache, Occupied, Vacancy, Vacant
+from kvcli.cache import Cache, Occupied, Vacant
 from kvcli.errors import Full, ReadOnly
 from kvcli.store import Store
 from tests.conftest import Run
+from tests.contract.test_cache import vacancy_of
 from tests.processes import ROOT
 from tests.redis.cluster import Cluster, wait_until
 from tests.redis.servers import MISSING, Server
@@ -37,13 +38,6 @@ def cache(request: pytest.FixtureRequest) -> Iterator[Cache]:
     servers.flush()
     with Store(servers.url) as store, Cache(store) as opened:
         yield opened
-
-
-def vacancy_of(cache: Cache, key: str) -> Vacancy:
-    """Get the vacancy of a key that nobody fills."""
-    entry = cache.get_or_set(key)
-    assert isinstance(entry, Vacant)
-    return entry.vacancy
 
 
 def test_get_gives_what_was_set(cache: Cache) -> None:

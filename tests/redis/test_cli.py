@@ -183,7 +183,7 @@ def test_what_does_not_work_on_a_server_says_so(kv: Run, words: tuple[str, ...],
 
 def test_url_without_a_client_says_what_to_install(server: Server) -> None:
     """Where the extra is not installed, the line says how to get it, with the exit code that run has without its own."""
-    program = "import sys; sys.modules['redis'] = None; from kvcli.__main__ import main; sys.exit(main())"
+    program = "import sys; sys.modules['hiredis'] = None; from kvcli.__main__ import main; sys.exit(main())"
     words = [sys.executable, "-c", program, "get", "k", "-s", server.url]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, env={**os.environ})
     assert (done.returncode, b"pip install 'kvcli[redis]'" in done.stderr) == (66, True), done.stderr

@@ -9,7 +9,7 @@ import pytest
 from kvcli.batch import set_many
 from kvcli.store import Store
 from tests.conftest import Run
-from tests.redis.cluster import Cluster
+from tests.redis.cluster import Cluster, wait_until
 from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -58,3 +58,37 @@ def test_several_buckets_into_a_store_that_has_none(kvcli: Run, path: str, serve
     assert (done.returncode, b"--bucket" in done.stderr, server.cli("DBSIZE")) == (2, True, "0")
     assert kvcli("copy", path, flat, "--bucket", "users").returncode == 0
     assert server.cli("GET", "k") == "two"
+
+
+@pytest.mark.parametrize("queries", [("?layout=flat", ""), ("", "?layout=flat")])
+def test_two_layouts_of_one_database(kvcli: Run, url: str, queries: tuple[str, str]) -> None:
+    """What was written would be found again under another name, without an end: it is refused, and nothing is written."""
+    Store(url).open("default").set("k", b"v")
+    done = kvcli("copy", *[url + query for query in queries])
+    assert (done.returncode, b"one database in two layouts" in done.stderr) == (2, True), done.stderr
+    assert Store(url + "?layout=flat").open("default").list_keys().keys == ["default:k"]
+
+
+def test_two_layouts_of_one_database_by_two_names(kvcli: Run, server: Server) -> None:
+    """It is the servers that are compared, not what they are called."""
+    server.flush()
+    other = server.url.replace("127.0.0.1", "localhost")
+    assert kvcli("copy", server.url + "?layout=flat", other).returncode == 2
+
+
+def test_two_layouts_of_a_server_and_its_replica(kvcli: Run, server: Server, tmp_path: object) -> None:
+    """What is written to the one is soon read from the other."""
+    replica = Server(str(tmp_path), "--replicaof", f"127.0.0.1 {server.port}")
+    try:
+        wait_until(lambda: "connected" in replica.cli("ROLE"))
+        assert kvcli("copy", replica.url + "?layout=flat", server.url).returncode == 2
+    finally:
+        replica.stop()
+
+
+def test_two_databases_in_two_layouts(kvcli: Run, server: Server) -> None:
+    """Another number is another store, on the same server too."""
+    server.flush()
+    server.cli("SET", "k", "v")
+    done = kvcli("copy", server.url + "?layout=flat", server.url[:-1] + "3")
+    assert (done.returncode, server.cli("-n", "3", "GET", "default:k")) == (0, "v"), done.stderr

@@ -14,6 +14,7 @@ from kvcli.errors import (
     Full,
     InvalidArgument,
     KvError,
+    NoSuchFile,
     NoSuchStore,
     ReadOnly,
 )
@@ -64,6 +65,25 @@ def test_nobody_answers() -> None:
 def test_no_such_host() -> None:
     """A name that nobody has is a store that is not there."""
     assert code_of("redis://nowhere.invalid")[0] == NoSuchStore.exit_code
+
+
+def test_name_that_no_host_can_have() -> None:
+    """It is a store that is not there, as well."""
+    assert code_of(f"redis://{'a' * 64}")[0] == NoSuchStore.exit_code
+
+
+def test_password_for_a_server_without_one(server: Server) -> None:
+    """It knows no such user and password: that is told, not passed over."""
+    assert code_of(server.url.replace("//", "//:pw@"))[0] == AccessDenied.exit_code
+
+
+def test_too_many_clients(other: list[Server], tmp_path: object) -> None:
+    """A server that takes no more is not ready, whatever is said to it first."""
+    other.append(Server(str(tmp_path), "--maxclients", "1"))
+    with Store(other[0].url) as first:
+        first.open("default").get("k")
+        code, message = code_of(other[0].url.replace("//", "//:pw@"))
+    assert (code, "clients" in message) == (Unavailable.exit_code, True)
 
 
 def test_no_such_database(server: Server) -> None:
@@ -205,7 +225,14 @@ def test_server_that_comes_back_is_waited_for(other: list[Server], tmp_path: obj
     "url",
     [
         *("redis://h:0", "redis://h:x", "redis://h:70000", "redis://h/x", "redis://h?layout=odd", "redis://h?odd=1"),
-        *("redis://a,b", "redis+cluster://a,b/1", "redis://h?timeout=0", "redis://h?timeout=x", "redis://h?ca=f"),
+        *(
+            "rediss://h?key=f",
+            "redis://a,b",
+            "redis+cluster://a,b/1",
+            "redis://h?timeout=0",
+            "redis://h?timeout=x",
+            "redis://h?ca=f",
+        ),
     ],
 )
 def test_url_that_is_none(url: str) -> None:
@@ -269,4 +296,6 @@ def test_tls(other: list[Server], tmp_path: object) -> None:
     assert bucket.get("k") == b"v"
     code, message = code_of(f"rediss://127.0.0.1:{port}")
     assert (code, "?ca=FILE" in message) == (AccessDenied.exit_code, True)
+    with pytest.raises(NoSuchFile, match="nowhere"):
+        Store(f"rediss://127.0.0.1:{port}?ca=nowhere").open("default").get("k")
     assert code_of(f"rediss://127.0.0.1:{other[0].port}?timeout=0.2")[0] == 75  # It waits for a command that is none.

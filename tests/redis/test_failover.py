@@ -15,6 +15,7 @@ import pytest
 
 from kvcli.atomics import Cas, swap
 from kvcli.engine.draft import Draft
+from kvcli.engine.redis.names import slot_of
 from kvcli.errors import CasFailed
 from kvcli.remote_errors import CrossSlot
 from kvcli.store import Store
@@ -99,9 +100,7 @@ def test_master_is_killed_in_the_middle_of_a_batch(mortal: Cluster, going: bool)
 
 def slot(at: int) -> int:
     """Give the slot of a numbered key."""
-    from redis.crc import key_slot
-
-    return key_slot(b"default:k%06d" % at)
+    return slot_of(b"default:k%06d" % at)
 
 
 def slots_of(victim: Server) -> list[tuple[int, int]]:
@@ -132,60 +131,31 @@ def test_slot_that_moved_is_followed(cluster: Cluster) -> None:
     cluster.flush()
     bucket = Store(cluster.url).open("default")
     bucket.set("k", b"1")
-    source = cluster.owner("default:k")
-    target = next(server for server in cluster.masters() if server is not source)
-    move(cluster, "default:k", source, target)
-    try:
+    with cluster.moved("default:k") as target:
         assert bucket.get("k") == b"1"
         bucket.set("k", b"2")
         assert cluster.owner("default:k") is target
-    finally:
-        move(cluster, "default:k", target, source)
     assert bucket.get("k") == b"2"
 
 
 def test_flight_follows_a_slot_that_has_moved(cluster: Cluster) -> None:
     """What flies together goes to the new master of its slot, as one key alone does, and not to the one of before."""
     cluster.flush()
-    source = cluster.owner("default:k")
-    target = next(server for server in cluster.masters() if server is not source)
     engine = Store(cluster.url).engine
     sets: Any = ("put_many", b"default", [(b"k", b"1"), (b"other", b"2")])
     engine.fly([sets], 2)
-    move(cluster, "default:k", source, target)
-    try:
+    with cluster.moved("default:k"):
         assert engine.fly([sets, ("get_many", b"default", [b"k", b"other"])], 2) == [[None, None], [b"1", b"2"]]
-    finally:
-        move(cluster, "default:k", target, source)
 
 
 def test_key_on_the_move_is_asked_for_at_the_other_master(cluster: Cluster) -> None:
     """While a slot moves, keys that have moved are found by ASK, and new ones are made there."""
     cluster.flush()
-    source = cluster.owner("default:{m}")
-    target = next(server for server in cluster.masters() if server is not source)
-    slot = source.cli("CLUSTER", "KEYSLOT", "default:{m}")
-    target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source.cli("CLUSTER", "MYID"))
-    source.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target.cli("CLUSTER", "MYID"))
-    try:
+    with cluster.moving("default:{m}") as (source, slot):
         bucket = Store(cluster.url).open("default")
         bucket.set("{m}", b"1")
         assert bucket.get("{m}") == b"1"
         assert source.cli("CLUSTER", "COUNTKEYSINSLOT", slot) == "0"
-    finally:
-        for server in (source, target):
-            server.cli("CLUSTER", "SETSLOT", slot, "STABLE")
-        cluster.flush()
-
-
-def move(cluster: Cluster, key: str, source: Server, target: Server) -> None:
-    """Move the slot of a key, and the key."""
-    slot, name = source.cli("CLUSTER", "KEYSLOT", key), target.cli("CLUSTER", "MYID")
-    target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", source.cli("CLUSTER", "MYID"))
-    source.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", name)
-    source.cli("MIGRATE", "127.0.0.1", str(target.port), key, "0", "1000")
-    for server in (target, source, *[each for each in cluster.masters() if each not in {source, target}]):
-        server.cli("CLUSTER", "SETSLOT", slot, "NODE", name)
 
 
 def test_transaction_over_several_slots_is_refused(cluster: Cluster) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from kvcli.atomics import increment
+from kvcli.engine.redis.names import slot_of
 from kvcli.errors import InvalidArgument, InvalidBucketName, NoSuchBucket, NotAnInteger
 from kvcli.remote_errors import WrongKind
 from kvcli.store import Bucket, Store
 from tests.conftest import Run
+from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -52,10 +56,62 @@ def test_flat_keys_of_kvcli_s_own_are_refused(clean: Server, kvcli: Run) -> None
         ("cas", key, "x", "--expect-absent"),
     ):
         assert kvcli(*words, *store).returncode == 2, words
-    for option, code in ((), 2), (("--atomic",), 65):
-        line = f'{{"op":"set","key":"a","value":"1"}}\n{{"op":"set","key":"{key}","value":"x"}}\n'
-        assert kvcli("batch", *option, *store, input=line.encode()).returncode == code
+    line = f'{{"op":"set","key":"a","value":"1"}}\n{{"op":"set","key":"{key}","value":"x"}}\n'
+    assert kvcli("batch", "--atomic", *store, input=line.encode()).returncode == 65
     assert Store(clean.url).buckets() == ["declared", "default"]
+
+
+OWN = "__kvcli__:k"
+REFUSED = [
+    {"op": "set", "key": OWN, "value": "x"},
+    {"op": "set", "key": OWN, "value": "x", "id": 1},
+    {"op": "get", "key": OWN},
+    {"op": "delete", "key": OWN},
+    {"op": "exists", "key": OWN},
+    {"op": "incr", "key": OWN},
+    {"op": "set_many", "items": [{"key": "c", "value": "x"}, {"key": OWN, "value": "x"}]},
+    {"op": "get_many", "keys": ["a", OWN]},
+    {"op": "delete_many", "keys": [OWN]},
+]
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_batch_answers_the_operation_on_a_key_of_kvcli_s_own(
+    clean: Server, kvcli: Run, refused: dict[str, object]
+) -> None:
+    """It is refused as any other key that cannot be one: what stands before it is told, and what follows goes on, or does not."""
+    asked = [{"op": "set", "key": "a", "value": "1"}, refused, {"op": "set", "key": "b", "value": "1"}]
+    lines = "".join(json.dumps(each) + "\n" for each in asked).encode()
+    for option, code, oks in ((), 65, [True, False]), (("--keep-going",), 4, [True, False, True]):
+        done = kvcli("batch", *option, "-s", clean.url + "?layout=flat", input=lines)
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        assert (done.returncode, [each["ok"] for each in answers]) == (code, oks), done.stderr
+        assert answers[1]["error"]["code"] == "invalid-key"
+    assert clean.cli("EXISTS", OWN, "c") == "0"
+
+
+def test_import_stops_at_a_key_of_kvcli_s_own(clean: Server, kvcli: Run) -> None:
+    """It is malformed data, as any key that cannot be one: what stands before it is imported, and nothing is passed over."""
+    records = "".join(f'{{"op":"set","key":"{key}","value":"1"}}\n' for key in ("a", OWN, "b"))
+    done = kvcli("import", "-", "-s", clean.url + "?layout=flat", "--format", "ndjson", input=records.encode())
+    assert (done.returncode, b"record 2" in done.stderr) == (65, True), done.stderr
+    assert (clean.cli("EXISTS", "a"), clean.cli("EXISTS", OWN, "b")) == ("1", "0")
+
+
+def test_copy_leaves_out_a_key_of_kvcli_s_own(clean: Server, kvcli: Run, path: str) -> None:
+    """It is what DST cannot take; everything else is copied."""
+    with Store(path) as store:
+        for key in ("a", OWN, "b"):
+            store.open("default").set(key, b"1")
+    done = kvcli("copy", path, clean.url + "?layout=flat", "--json")
+    assert (done.returncode, json.loads(done.stdout)["refused"]) == (65, 1), done.stderr
+    assert clean.cli("EXISTS", "a", "b", OWN) == "2"
+
+
+def test_slot_is_the_clusters(cluster: Cluster) -> None:
+    """Which master has a key is known before it is asked, by the same rule."""
+    for name in ("k", "default:{t}k", "{}k", "a{b", "a}b{c}d", "{{t}}", "{t}{u}", "\u00e9"):
+        assert slot_of(name.encode()) == int(cluster.masters()[0].cli("CLUSTER", "KEYSLOT", name))
 
 
 def test_counter_of_another_program_goes_on(clean: Server) -> None:
@@ -135,7 +191,7 @@ def test_import_of_a_key_of_ours(kvcli: Run, clean: Server) -> None:
     lines = "".join(f'{{"op":"set","key":"{key}","value":"1"}}\n' for key in keys)
     done = kvcli("import", "-s", clean.url + "?layout=flat", input=lines.encode())
     assert (done.returncode, b"record 2" in done.stderr) == (65, True), done.stderr
-    assert clean.cli("KEYS", "*") == "a"
+    assert (clean.cli("GET", "a"), clean.cli("EXISTS", "b", "__kvcli__:x")) == ("1", "0")
 
 
 def test_copy_of_a_key_of_ours(kvcli: Run, clean: Server, tmp_path: object) -> None:

@@ -80,8 +80,8 @@ def test_prefix_is_deleted_whole(filled: Bucket) -> None:
 
 def test_place_holds_what_an_answer_had_too_many() -> None:
     """A place gives back its parts, whatever bytes the keys are made of."""
-    place = Place.unpack(Place(b"mark", 5, 17, [b"a b\n", b"", b"\xff\0"]).pack())
-    assert (place.server, place.at, place.left) == (b"mark", 17, [b"a b\n", b"", b"\xff\0"])
+    place = Place.unpack(Place(b"mark", b"shape", 5, 17, [b"a b\n", b"", b"\xff\0"]).pack())
+    assert (place.server, place.shape, place.at, place.left) == (b"mark", b"shape", 17, [b"a b\n", b"", b"\xff\0"])
 
 
 @pytest.mark.parametrize(

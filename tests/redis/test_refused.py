@@ -1,10 +1,8 @@
-"""What a server refuses to some, or does not speak at all: nothing is done behind a refusal, and what was done is told."""
+"""What a server refuses to some: nothing is done behind a refusal, and what was done is told."""
 
 from __future__ import annotations
 
 import json
-import socket
-import threading
 
 import pytest
 
@@ -23,6 +21,43 @@ def user(server: Server, *rights: str) -> str:
     server.flush()
     server.cli("ACL", "SETUSER", "some", "reset", "on", ">pw", "~*", "+@all", *rights)
     return server.url.replace("//", "//some:pw@")
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [(("list", "--limit", "1"), "info"), (("stat",), "info"), (("list",), "scan")]
+)
+def test_right_that_is_missing_is_named(server: Server, kvcli: Run, words: tuple[str, ...], command: str) -> None:
+    """Whoever asks for more rights has to know which: the line names the command."""
+    url = user(server, f"-{command}")
+    server.cli("MSET", "default:a", "1", "default:b", "2")
+    done = kvcli(*words, "-s", url)
+    assert (done.returncode, f"'{command}'".encode() in done.stderr) == (77, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("get", "k"), ("set", "k", "v"), ("incr", "k"), ("exists", "k"), ("delete", "k"), ("edit", "k")),
+        *(("cas", "k", "v", "--expect-absent"), ("set", "k", "v", "--if-absent"), ("cache", "get", "k")),
+    ],
+)
+def test_key_that_is_not_a_users_is_named(server: Server, kvcli: Run, words: tuple[str, ...]) -> None:
+    """Rights are to names of keys as the server has them, so that is what the line names."""
+    server.flush()
+    server.cli("ACL", "SETUSER", "some", "reset", "on", ">pw", "~default:a*", "+@all")
+    done = kvcli(*words, "-s", server.url.replace("//", "//some:pw@"), env={"EDITOR": "true"})
+    name = b"__kvcli__:cache:k" if words[0] == "cache" else b"default:k"
+    assert (done.returncode, name in done.stderr) == (77, True), done.stderr
+
+
+@pytest.mark.parametrize("option", [(), ("--atomic",)])
+def test_batch_names_the_key_that_is_not_a_users(server: Server, kvcli: Run, option: tuple[str, ...]) -> None:
+    """What flies, and what a transaction writes, is told in the same way."""
+    server.flush()
+    server.cli("ACL", "SETUSER", "some", "reset", "on", ">pw", "%R~*", "~default:a*", "+@all")
+    asked = b'{"op":"set","key":"ab","value":""}\n{"op":"set","key":"other","value":""}\n{"op":"incr","key":"n"}\n'
+    done = kvcli("batch", *option, "-s", server.url.replace("//", "//some:pw@"), input=asked)
+    assert (done.returncode, b"other" in done.stderr) == (77, True), done.stderr
 
 
 @pytest.mark.parametrize("how", ["transaction", "handle"])
@@ -52,23 +87,6 @@ def test_batch_tells_what_was_done_before_a_failure(server: Server, kvcli: Run) 
     done = kvcli("batch", "--keep-going", "-s", user(server, "-exec"), input=lines)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, [each["ok"] for each in told]) == (4, [True, False, True])
-
-
-@pytest.mark.parametrize(("words", "code"), [(("get", "k"), 74), (("list",), 74), (("set", "k", "v"), 74)])
-def test_port_of_another_protocol(kvcli: Run, words: tuple[str, ...], code: int) -> None:
-    """What speaks HTTP is no server of Redis: that is told, at once."""
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            client, _ = listening.accept()
-            with client:
-                client.recv(100)
-                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    threading.Thread(target=serve, daemon=True).start()
-    done = kvcli(*words, "-s", f"redis://127.0.0.1:{listening.getsockname()[1]}", timeout=5)
-    assert (done.returncode, b"no answer of Redis" in done.stderr) == (code, True)
 
 
 def test_seed_that_is_no_host(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""Redis, Valkey and what speaks like them, as an engine. The only room that imports their client, and only for such a URL.
+"""Redis, Valkey and what speaks like them, as an engine. The only room that imports hiredis, and only for such a URL.
 
 What LMDB promises and a server cannot, the class Remote declares; the README tells users of it.
 """
@@ -35,7 +35,6 @@ def open_remote_shelf(
 def _remote(url: str, *, writable: bool) -> Remote:
     try:
         import hiredis  # noqa: F401
-        import redis  # noqa: F401
     except ImportError as error:
         raise NoSuchImport("a store on a server needs a client: pip install 'kvcli[redis]'") from error
     from kvcli.engine.redis.address import parse

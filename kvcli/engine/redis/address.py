@@ -14,13 +14,12 @@ from kvcli.location import without_password
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
     from urllib.parse import SplitResult
 
 PORT = 6379
 SECONDS = 5.0  # To connect, and to wait for an answer.
 SEEDS_MAX = 100
-FILES = {"ca": "ssl_ca_certs", "cert": "ssl_certfile", "key": "ssl_keyfile"}
+FILES = ("ca", "cert", "key")
 OPTIONS = {"layout", "timeout", *FILES}
 
 
@@ -29,7 +28,7 @@ class Address:
 
     __slots__ = ("database", "is_cluster", "layout", "password", "seconds", "seeds", "shown", "tls", "username")
 
-    def __init__(self, url: str, seeds: list[tuple[str, int]], *, is_cluster: bool, tls: dict[str, Any] | None) -> None:
+    def __init__(self, url: str, seeds: list[tuple[str, int]], *, is_cluster: bool, tls: dict[str, str] | None) -> None:
         """Hold what names the servers; `shown` is the URL without its password."""
         self.shown = without_password(url)
         self.seeds = seeds
@@ -94,10 +93,10 @@ def _seed(text: str) -> tuple[str, int]:
     return host.strip("[]") or "localhost", int(port)
 
 
-def _tls(scheme: str, options: dict[str, str]) -> dict[str, Any] | None:
-    files = {FILES[name]: os.path.abspath(file) for name, file in options.items() if name in FILES}
-    if "key" in options and "cert" not in options:
-        raise InvalidArgument("a key is for a certificate: name that too, cert=FILE&key=FILE")
+def _tls(scheme: str, options: dict[str, str]) -> dict[str, str] | None:
+    files = {name: os.path.abspath(options[name]) for name in FILES if name in options}
+    if "key" in files and "cert" not in files:
+        raise InvalidArgument("key is that of a certificate: name this too, cert=FILE")
     if scheme.partition("+")[0] in {"rediss", "valkeys"}:
         return files
     if files:

@@ -12,7 +12,7 @@ ENCRYPTED = "the key has a pass phrase, and kvcli asks for none: name one withou
 def check(files: dict[str, str]) -> None:
     """Load what a connection will load. Raises NoSuchFile, AccessDenied, MalformedData."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority, certificate, key = (files.get(name) for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"))
+    authority, certificate, key = (files.get(name) for name in ("ca", "cert", "key"))
     for file in files.values():
         _open(file)
     if authority is not None:

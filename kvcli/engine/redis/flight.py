@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hiredis import ReplyError, pack_command
 
-from kvcli.engine.redis.translation import Lost, Refused, lost, refused
+from kvcli.engine.redis.translation import Lost, Refused, lost, refused, shown_name
 from kvcli.errors import IntegerOverflow, KvError, NotAnInteger
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from kvcli.engine import Step
     from kvcli.engine.redis.link import Command, Link
     from kvcli.engine.redis.names import Names
-    from kvcli.engine.redis.servers import Node, Servers, Trip
+    from kvcli.engine.redis.servers import Servers
+    from kvcli.engine.redis.trip import Node, Trip
 
 KEYS_PER_COMMAND = 500
 BYTES_PER_COMMAND = 1 << 20
@@ -59,7 +60,7 @@ class Errand:
         if self.waits:
             return True
         if isinstance(self.answer, Lost):
-            return not (self.writes and self.answer.writing)
+            return not (self.answer.foreign or (self.writes and self.answer.writing))
         return isinstance(self.answer, ReplyError) and Refused(self.answer).is_passing
 
     def run(self, trip: Trip) -> Any:
@@ -169,7 +170,7 @@ def _pieces(errands: list[Errand]) -> Iterator[bytes]:
 
 def _receive(servers: Servers, node: Node, errands: list[Errand], link: Link) -> None:
     try:
-        answers = link.receive(len(errands))
+        answers = link.hear([errand.command for errand in errands])
     except Lost as loss:
         answers = [*loss.answers, *[loss] * (len(errands) - len(loss.answers))]
     except BaseException:
@@ -267,9 +268,7 @@ def _items(servers: Servers, verb: str, errand: Errand, head: int) -> list[Any]:
         answer = lost(answer, shown)
     elif isinstance(answer, ReplyError):
         answer = count_error(answer, errand.name[head:]) if verb == "add_many" else None
-        answer = answer or refused(
-            errand.answer, f"{shown}: {errand.name[head:].decode('utf-8', 'backslashreplace')!r}"
-        )
+        answer = answer or refused(errand.answer, f"{shown}: {shown_name(errand.name[head:])}")
     if isinstance(answer, KvError):
         return [answer] * errand.items
     if verb == "get_many":
@@ -285,7 +284,5 @@ def count_error(error: Exception, name: bytes) -> KvError | None:
     if "overflow" in text:
         return IntegerOverflow("the sum is outside of 64 bits; the value was left alone")
     if "not an integer" in text or text.startswith("WRONGTYPE"):
-        return NotAnInteger(
-            f"the value of {name.decode('utf-8', 'backslashreplace')!r} is not a decimal integer of 64 bits"
-        )
+        return NotAnInteger(f"the value of {shown_name(name)} is not a decimal integer of 64 bits")
     return None

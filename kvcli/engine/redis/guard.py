@@ -12,7 +12,7 @@ from kvcli.engine.redis.translation import Lost, Refused, lost
 if TYPE_CHECKING:
     from kvcli.engine.redis.link import Link
     from kvcli.engine.redis.remote import Remote
-    from kvcli.engine.redis.servers import Node
+    from kvcli.engine.redis.trip import Node
 
 
 class Guard:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from kvcli.engine.claims import Claim
 from kvcli.engine.redis.planning import Outrun, judge
+from kvcli.engine.redis.translation import refuse_errors
 from kvcli.errors import KvError
 
 if TYPE_CHECKING:
     from kvcli.engine.redis.link import Command
     from kvcli.engine.redis.remote import Remote
-    from kvcli.engine.redis.servers import Trip
+    from kvcli.engine.redis.trip import Trip
 
 LEASE_MS = 5000
 RENEWALS_PER_LEASE = 3
@@ -103,14 +104,17 @@ class Held:
                 continue  # The server may be back before the lease ends.
 
     def _if_mine(self, command: Command) -> bool:
+        shown = self._remote.servers.address.shown
+
         def act(trip: Trip) -> bool:
             link = trip.to(self._name)
             trip.watches = True
-            _, token = link.exchange([("WATCH", self._name), ("GET", self._name)])
-            if token != self._token:
+            answers = link.exchange([("WATCH", self._name), ("GET", self._name)])
+            refuse_errors(answers, shown)
+            if answers[1] != self._token:
                 return False
             try:
-                judge(link.transact([command]), self._remote.servers.address.shown)
+                judge(link.transact([command]), shown)
             except Outrun:
                 return False
             trip.watches = False

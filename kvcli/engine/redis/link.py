@@ -1,27 +1,24 @@
 """Link: one connection to one server, in order: what is sent is answered, or the link is lost and closed.
 
-The client library connects (TLS, password, database); from then on commands are packed and answers parsed by its C half,
-many at a time. Nothing is ever sent twice here.
+Commands are packed and answers parsed by hiredis, many at a time. Nothing is ever sent twice here.
 """
 
 from __future__ import annotations
 
-import socket
 from contextlib import suppress
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from hiredis import ProtocolError, Reader, ReplyError, pack_command
-from redis.backoff import NoBackoff
-from redis.connection import Connection, SSLConnection
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
-from kvcli.engine.redis.certificates import check
-from kvcli.engine.redis.translation import Lost, Refused, not_connected
+from kvcli.engine.redis.joining import first_words, joined
+from kvcli.engine.redis.kinds import QUEUED, fits, not_plain
+from kvcli.engine.redis.translation import Endless, Lost, Refused, naming, not_connected, unwelcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from socket import socket
 
     from kvcli.engine.redis.address import Address
 
@@ -29,28 +26,35 @@ if TYPE_CHECKING:
     Command = Sequence[Word]
 
 RECEIVED_BYTES = 1 << 18
-ASKING = pack_command(("ASKING",))
-PING = pack_command(("PING",))
+VALUE_BYTES_MAX = (
+    512 << 20
+)  # Of each word that is asked for; what a server takes, unless its proto-max-bulk-len says more.
+ASKING = ("ASKING",)
+PING = ("PING",)
 
 
 class Link:
     """A connection that is open."""
 
-    __slots__ = ("_asks", "_connection", "_reader", "_socket", "_transacts", "name", "writing")
+    __slots__ = ("__weakref__", "_asks", "_reader", "_socket", "_transacts", "name", "writing")
 
-    def __init__(self, address: Address, host: str, port: int) -> None:
-        """Connect. Raises Lost where nobody answers, Refused where somebody does and will not."""
-        self.name = f"{host}:{port}"
+    def __init__(self, sock: socket, name: str) -> None:
+        """Talk on a socket that is connected to what is called `name`."""
+        self.name = name
+        self._socket = sock
+        # For who forgets it. No __del__: in a cycle the socket's own could come first.
+        finalize(self, sock.close)
         self.writing = False  # Something that writes was sent, and is not answered.
         self._asks = False
         self._transacts = False  # MULTI was taken before.
-        self._connection = _connected(address, host, port)
-        sock: socket.socket | None = self._connection._sock  # noqa: SLF001 - the library cannot read many answers at once
-        assert sock is not None  # noqa: S101 - it has just connected
-        self._socket = sock
         self._reader = Reader()
-        if address.tls is not None:
-            self._meet(address)
+
+    @classmethod
+    def to(cls, address: Address, host: str, port: int) -> Link:
+        """Connect. Raises Lost where nobody answers, and what is ours where somebody does and will not."""
+        link = cls(joined(address, host, port), f"{host}:{port}")
+        link._begin(address)
+        return link
 
     def call(self, *words: Word, writes: bool = False) -> Any:
         """Send one command and give its answer. Raises Refused, Lost."""
@@ -64,7 +68,7 @@ class Link:
         if self._asks:
             return self._exchange_asking(commands, writes=writes)
         self.send(b"".join(map(pack_command, commands)), writes=writes)  # type: ignore[arg-type]
-        return self.receive(len(commands))
+        return self.hear(commands)
 
     def transact(self, commands: Sequence[Command]) -> list[Any]:
         """Do commands in one transaction, and give all answers, from MULTI's to EXEC's.
@@ -80,7 +84,7 @@ class Link:
             return [answer]
         self._transacts = True
         self.send(b"".join(map(pack_command, told)), writes=True)  # type: ignore[arg-type]
-        return [answer, *self.receive(len(told))]
+        return [answer, *self.hear(told)]
 
     def send(self, packed: bytes, *, writes: bool) -> None:
         """Send commands that are packed. Raises Lost."""
@@ -90,20 +94,25 @@ class Link:
         except OSError as error:
             raise self._lost(error) from error
 
-    def receive(self, count: int) -> list[Any]:
-        """Give the next answers. Raises Lost, which holds those that came before."""
+    def hear(self, commands: Sequence[Command]) -> list[Any]:
+        """Give the answers to commands that were sent. Raises Lost, which holds those that came before."""
+        return self._checked(commands, self._receive(commands))
+
+    def _receive(self, commands: Sequence[Command]) -> list[Any]:
         answers: list[Any] = []
-        take = self._reader.gets
+        take, count, held = self._reader.gets, len(commands), 0
         while True:
+            done = len(answers)
             try:
                 while len(answers) < count and (answer := take()) is not False:
                     answers.append(answer)
             except ProtocolError as error:
                 raise self._lost(error, answers) from error
             if len(answers) == count:
-                self.writing = False
                 return answers
-            self._feed(answers)
+            held = self._feed(answers) + (held if len(answers) == done else 0)
+            if held > VALUE_BYTES_MAX * len(commands[len(answers)]):
+                raise self._lost(Endless(), answers)
 
     def ask_once(self) -> None:
         """Say with what is sent next that the server is to answer for a slot that it is about to get."""
@@ -121,23 +130,34 @@ class Link:
 
     def close(self) -> None:
         """End the connection. Safe to call twice."""
-        self._connection.disconnect()  # type: ignore[no-untyped-call]
+        self._socket.close()
 
     def _meet(self, address: Address) -> None:
         """See that it takes this client: one of TLS 1.3 tells that it wants a certificate when something is asked."""
         with suppress(OSError):  # Why it has closed is still to be read.
-            self._socket.sendall(PING)
+            self._socket.sendall(pack_command(PING))
         try:
-            self.receive(1)
+            self._receive([PING])
         except Lost as loss:
-            raise not_connected(loss, self.name, address) from loss
+            cause = loss.__cause__ if isinstance(loss.__cause__, OSError) else loss
+            raise not_connected(cause, self.name, address) from loss
 
-    def _feed(self, answers: list[Any]) -> None:
+    def _begin(self, address: Address) -> None:
+        if address.tls is not None:
+            self._meet(address)
+        words = first_words(address)
+        answers = self.exchange(words) if words else []
+        for command, answer in zip(words, answers, strict=True):
+            if isinstance(answer, ReplyError):
+                self.close()
+                raise unwelcome(answer, command, self.name, address)
+
+    def _feed(self, answers: list[Any]) -> int:
         try:
             piece = self._socket.recv(RECEIVED_BYTES)
             if piece:
                 self._reader.feed(piece)
-                return
+                return len(piece)
         except OSError as error:
             raise self._lost(error, answers) from error
         raise self._lost(None, answers)
@@ -148,38 +168,24 @@ class Link:
 
     def _exchange_asking(self, commands: Sequence[Command], *, writes: bool) -> list[Any]:
         # One in front of each command, and none inside of a transaction, whose first one serves for all.
-        packed, kept, inside = [], [], False
+        said: list[Command] = []
+        inside = False
         for command in commands:
-            if not inside:
-                packed.append(ASKING)
-                kept.append(False)
-            packed.append(pack_command(command))  # type: ignore[arg-type]
-            kept.append(True)
+            said += [command] if inside else [ASKING, command]
             inside = (inside or command[0] == "MULTI") and command[0] != "EXEC"
-        self.send(b"".join(packed), writes=writes)
-        return [answer for answer, is_kept in zip(self.receive(len(kept)), kept, strict=True) if is_kept]
+        self.send(b"".join(map(pack_command, said)), writes=writes)  # type: ignore[arg-type]
+        told = [answer for answer, command in zip(self._receive(said), said, strict=True) if command is not ASKING]
+        return self._checked(commands, told)
 
-
-def _connected(address: Address, host: str, port: int) -> Connection:
-    settings: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "db": address.database,
-        "username": address.username,
-        "password": address.password,
-        "socket_timeout": address.seconds,
-        "socket_connect_timeout": address.seconds,
-        "protocol": 2,
-        "driver_info": None,  # Two more round trips, to tell who calls.
-        "retry": Retry(NoBackoff(), 0),
-    }
-    if address.tls is not None:
-        check(address.tls)
-        settings |= address.tls
-    kind: Any = Connection if address.tls is None else SSLConnection
-    connection: Connection = kind(**settings)
-    try:
-        connection.connect()  # type: ignore[no-untyped-call]
-    except (RedisError, OSError, UnicodeError) as error:  # The last one for the name of a host that can be none.
-        raise not_connected(error, f"{host}:{port}", address) from error
-    return connection
+    def _checked(self, commands: Sequence[Command], answers: list[Any]) -> list[Any]:
+        """Give answers back, with the name of a key that was refused. Raises Lost where one is no answer to its command."""
+        words = [command[0] for command in commands]
+        if words and words[-1] == "EXEC":
+            words[:-1] = [word if word == "MULTI" else QUEUED for word in words[:-1]]
+        for at in not_plain(words, answers):
+            if isinstance(answers[at], ReplyError):
+                answers[at] = naming(answers[at], commands[at])
+            elif words[at] == QUEUED or not fits(commands[at], answers[at]):  # Nobody knows what comes next then.
+                raise self._lost(ProtocolError(f"this is no answer to {words[at]!r}"), answers[:at])
+        self.writing = False
+        return answers

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from binascii import crc_hqx
 
 from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.transaction import PRIVATE
@@ -12,7 +14,9 @@ LAYOUTS = ("bucket", "flat")
 SEPARATOR = b":"
 REGISTRY = PRIVATE + b":buckets"  # A set: the buckets that were declared.
 CACHE, CLAIM, COUNTS = PRIVATE + b":cache:", PRIVATE + b":claim:", PRIVATE + b":cache-counts"
+NOTE = PRIVATE + b":note:"
 OWN = PRIVATE + SEPARATOR  # What the names of all these start with.
+SLOTS = 16_384  # Of every cluster.
 SPECIAL = re.compile(rb"[*?\[\]\\^]")
 
 
@@ -55,3 +59,15 @@ class Names:
 def pattern(start: bytes) -> bytes:
     """Give the pattern of all names that start with these bytes."""
     return SPECIAL.sub(rb"\\\g<0>", start) + b"*"
+
+
+def slot_of(name: bytes) -> int:
+    """Give the slot of a cluster that a name is in: a checksum of the first {tag} in it, or of all of it."""
+    start = name.find(b"{") + 1
+    end = name.find(b"}", start) if start else 0
+    return crc_hqx(name[start:end] if end > start else name, 0) % SLOTS
+
+
+def note_of(name: bytes) -> bytes:
+    """Give what keeps a word of kvcli's own; each machine has its own, as it has files of its own."""
+    return NOTE + os.fsencode(os.uname().nodename) + SEPARATOR + name

@@ -5,23 +5,22 @@ Then all is written by MULTI and EXEC, which the server refuses where anybody wr
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from hiredis import ReplyError
-
-from kvcli.engine.redis.names import REGISTRY
+from kvcli.engine.redis.names import REGISTRY, note_of
 from kvcli.engine.redis.reading import IDENTITY, Reading
-from kvcli.engine.redis.translation import failure
+from kvcli.engine.redis.translation import refuse_errors
 from kvcli.engine.update import Update
-from kvcli.errors import InvalidArgument
+from kvcli.errors import InvalidArgument, KvError
 from kvcli.token import sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kvcli.engine.redis.link import Command, Word
+    from kvcli.engine.redis.link import Command
     from kvcli.engine.redis.remote import Remote
-    from kvcli.engine.redis.servers import Trip
+    from kvcli.engine.redis.trip import Trip
     from kvcli.engine.transaction import Span
 
 KEYS_AT_ONCE = 1000
@@ -43,6 +42,7 @@ class Planning(Reading, Update):
         self._known: dict[bytes, bytes | None] = {}  # Watched, with the value.
         self._there: dict[bytes, bool] = {}  # Watched, and whether it exists.
         self._changes: dict[bytes, bytes | None] = {}  # None where it is to go.
+        self._notes: dict[bytes, bytes | None] = {}
 
     # What it reads
 
@@ -118,7 +118,8 @@ class Planning(Reading, Update):
         self._checked.discard(bucket)
 
     def note(self, name: bytes, value: bytes | None) -> None:
-        """See Update.note; nothing is kept there, and what was noted is not found again."""
+        """See Update.note. It is kept once all else is written; where it cannot be, an older one stays."""
+        self._notes[note_of(name)] = value
 
     def wrote(self, bucket: bytes, key: bytes) -> bool:
         """See Update.wrote."""
@@ -134,16 +135,19 @@ class Planning(Reading, Update):
 
     def write(self) -> None:
         """Write what was planned. Raises Outrun, Refused, Lost."""
-        if not self._changes:
-            return
+        if self._changes:
+            self._write_changes()
+        for name, value in self._notes.items():
+            with suppress(KvError):  # Not all users may write it; and what it is about is done already.
+                self._ask(name, *(("DEL", name) if value is None else ("SET", name, value)), writes=True)
+
+    def _write_changes(self) -> None:
         commands = _commands(self._changes)
         link = self._trip.to(next(iter(self._changes)))
         for name in self._changes:
             self._trip.to(name)  # Raises CrossSlot.
         if len(commands) == 1 and not self._trip.watches:
-            (answer,) = link.exchange(commands, writes=True)
-            if isinstance(answer, ReplyError):
-                raise failure(answer, self._servers.address.shown)
+            refuse_errors(link.exchange(commands, writes=True), self._servers.address.shown)
             return
         answers = link.transact(commands)
         self._trip.watches = self._trip.watches and len(answers) == 1  # MULTI was refused.
@@ -167,26 +171,16 @@ class Planning(Reading, Update):
         links = [self._trip.to(name) for name in names]
         self._trip.watches = True
         answers = links[0].exchange([("WATCH", *names), *((word, name) for name in names)])
-        for answer in answers:
-            if isinstance(answer, ReplyError):
-                raise failure(answer, self._servers.address.shown)
+        refuse_errors(answers, self._servers.address.shown)
         return answers[1:]
-
-    def _ask(self, name: bytes, *words: Word) -> Any:
-        # On a link of its own: in a cluster it may be for another server.
-        return self._servers.attempt(lambda trip: trip.to(name).call(*words), self._seconds)
 
 
 def judge(answers: list[Any], shown: str) -> None:
     """Take the answers to MULTI, commands and EXEC. Raises Outrun, Refused, what is ours; then nothing was written."""
-    for answer in answers:
-        if isinstance(answer, ReplyError):
-            raise failure(answer, shown)
+    refuse_errors(answers, shown)
     if answers[-1] is None:
         raise Outrun
-    for answer in answers[-1]:
-        if isinstance(answer, ReplyError):
-            raise failure(answer, shown)
+    refuse_errors(answers[-1], shown)
 
 
 def _commands(changes: dict[bytes, bytes | None]) -> list[Command]:

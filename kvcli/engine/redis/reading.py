@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.redis.flight import fly
-from kvcli.engine.redis.names import REGISTRY
+from kvcli.engine.redis.names import REGISTRY, note_of
 from kvcli.engine.redis.scan import count_names, discovered, has_names, scan_page
 from kvcli.engine.transaction import PAGE_BYTES_MAX, Snapshot, no_such_bucket
 from kvcli.errors import KvError
@@ -40,9 +40,11 @@ class Reading(Snapshot):
         """See Snapshot.identity."""
         return IDENTITY
 
-    def noted(self, name: bytes) -> bytes | None:  # noqa: ARG002 - nothing has a name there
-        """See Snapshot.noted; nothing is kept there."""
-        return None
+    def noted(self, name: bytes) -> bytes | None:
+        """See Snapshot.noted."""
+        note = note_of(name)
+        value: bytes | None = self._ask(note, "GET", note)
+        return value
 
     def check(self, bucket: bytes) -> None:
         """See Snapshot.check. A bucket is there that was declared, or that another program has put keys into."""
@@ -147,5 +149,6 @@ class Reading(Snapshot):
         self.check(bucket)
         return self._names.name(bucket, key)
 
-    def _ask(self, name: bytes, *words: Word) -> Any:
-        return self._servers.attempt(lambda trip: trip.to(name).call(*words), self._seconds)
+    def _ask(self, name: bytes, *words: Word, writes: bool = False) -> Any:
+        # On a link of its own, also in a transaction: in a cluster it may be for another server.
+        return self._servers.attempt(lambda trip: trip.to(name).call(*words, writes=writes), self._seconds)

@@ -10,12 +10,13 @@ from hiredis import ReplyError
 from kvcli.engine import DEFAULT_BUCKET, Engine
 from kvcli.engine.redis.flight import WRITING, count_error, fly
 from kvcli.engine.redis.guard import Guard
-from kvcli.engine.redis.names import REGISTRY, Names
+from kvcli.engine.redis.kinds import number
+from kvcli.engine.redis.names import OWN, REGISTRY, Names
 from kvcli.engine.redis.planning import Outrun, Planning
 from kvcli.engine.redis.reading import Reading
-from kvcli.engine.redis.scan import all_names
+from kvcli.engine.redis.scan import all_names, histories
 from kvcli.engine.redis.servers import Servers
-from kvcli.engine.redis.translation import failure
+from kvcli.engine.redis.translation import failure, refuse_errors
 from kvcli.errors import Busy, IntegerOverflow, ReadOnly
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from kvcli.engine import Step
     from kvcli.engine.redis.address import Address
-    from kvcli.engine.redis.servers import Trip
+    from kvcli.engine.redis.trip import Trip
     from kvcli.engine.transaction import Snapshot
     from kvcli.engine.update import Update
 
@@ -48,6 +49,7 @@ class Remote(Engine):
         self.names = Names(address.layout)
         self.read_only = read_only
         self.has_buckets = not self.names.is_flat
+        self.reserved = (OWN,) if self.names.is_flat else ()
         self.transactional = not address.is_cluster
         self._found: set[bytes] = set()  # Buckets that nobody declared, and that hold keys.
 
@@ -80,6 +82,10 @@ class Remote(Engine):
             if monotonic() >= deadline:
                 raise Busy(f"others wrote the same keys for {lock_timeout:g} s, again and again: try again")
 
+    def reach(self, lock_timeout: float) -> None:
+        """See Engine.reach."""
+        self.servers.reach(lock_timeout)
+
     def fly(
         self, steps: Sequence[Step], lock_timeout: float, meanwhile: Callable[[], object] | None = None
     ) -> list[list[Any]]:
@@ -111,21 +117,26 @@ class Remote(Engine):
         # To drop a bucket and make it again is to write its keys, also those that are not there.
         watched = [name, REGISTRY] if bucket != DEFAULT_BUCKET and self.transactional else [name]
 
-        def act(_: Trip) -> Guard:
-            node = self.servers.node_of(self.servers.slot_of(name))
-            link = self.servers.take(node)
+        def act(trip: Trip) -> Guard:
+            link = trip.to(name)
+            trip.watches = True
             answers = link.exchange([("WATCH", *watched), ("GET", name)])
-            for answer in answers:
-                if isinstance(answer, ReplyError):
-                    link.close()
-                    raise failure(answer, self.servers.address.shown)
-            return Guard(self, node, link, bucket, name, answers[1])
+            refuse_errors(answers, self.servers.address.shown)
+            return Guard(self, *trip.keep(), bucket, name, answers[1])
 
         return self.servers.attempt(act, self.patience)
 
     def refuse_own(self, key: bytes) -> None:
         """See Engine.refuse_own."""
         self.names.name(DEFAULT_BUCKET, key)
+
+    def feeds(self, other: Engine) -> bool:
+        """See Engine.feeds: the same database in another layout, be it that of a replica."""
+        if not isinstance(other, Remote) or self.names.is_flat == other.names.is_flat:
+            return False
+        if self.servers.address.database != other.servers.address.database:
+            return False
+        return bool(histories(self.servers, self.patience) & histories(other.servers, self.patience))
 
     def stat(self) -> dict[str, str | int]:
         """See Engine.stat."""
@@ -136,9 +147,9 @@ class Remote(Engine):
         told = [dict(line.split(b":", 1) for line in about.split(b"\r\n") if b":" in line) for about in abouts]
         return {
             "path": self.servers.address.shown,
-            "bytes": sum(int(each.get(b"used_memory", 0)) for each in told),
+            "bytes": sum(number(each.get(b"used_memory")) for each in told),
             "masters": len(told),
-            "version": told[0].get(b"redis_version", b"").decode(),
+            "version": told[0].get(b"redis_version", b"").decode("utf-8", "backslashreplace"),
             "appendonly": "yes" if all(each.get(b"aof_enabled") == b"1" for each in told) else "no",
             "layout": self.servers.address.layout,
         }

@@ -1,8 +1,8 @@
 """Scan: names as the servers come upon them, which is in no order; pages of keys, and places where the next one starts.
 
-A place is: which server, as its process is called; whose keys, as database and bucket; where SCAN is to go on; and the keys
-that its last answer had too many, since an answer is as long as the server likes. So no page loses a key, and none is longer
-than asked.
+A place is: which server, as its process is called, and in short who had which slots of a cluster; whose keys, as database and
+bucket; where SCAN is to go on; and the keys that its last answer had too many, since an answer is as long as the server likes.
+So no page loses a key, and none is longer than asked.
 """
 
 from __future__ import annotations
@@ -19,30 +19,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kvcli.engine.redis.names import Names
-    from kvcli.engine.redis.servers import Node, Servers
+    from kvcli.engine.redis.servers import Servers
+    from kvcli.engine.redis.trip import Node
 
 NAMES_PER_STEP = 1000
 STEPS_PER_PAGE = 200  # A page may end early, and empty, so that nothing takes very long; its place goes on.
 DISCOVERED_STEPS = 100
+UNKNOWN = b"-"
 MARK_CHARS = 16  # Of a server's run id: when it starts anew, its names lie in another order.
 
 
 class Place:
     """Where the next page starts."""
 
-    __slots__ = ("at", "left", "of", "server")
+    __slots__ = ("at", "left", "of", "server", "shape")
 
-    def __init__(self, server: bytes, of: int, at: int, left: list[bytes]) -> None:
-        """Hold the server's mark, that of the bucket, SCAN's cursor (0: it is done) and the keys to be given first."""
+    def __init__(self, server: bytes, shape: bytes, of: int, at: int, left: list[bytes]) -> None:
+        """Hold the server's mark, who had which slots, the bucket's mark, SCAN's cursor (0: it is done), keys to be given first."""
         self.server = server
+        self.shape = shape
         self.of = of
         self.at = at
         self.left = left
 
     def pack(self) -> bytes:
         """Write it down."""
+        numbers = [self.of, self.at, *map(len, self.left)]
         return (
-            b" ".join([b"r", self.server, b"%d" % self.of, b"%d" % self.at, *(b"%d" % len(key) for key in self.left)])
+            b" ".join([b"r", b"%b.%b" % (self.server, self.shape), *(b"%d" % number for number in numbers)])
             + b"\n"
             + b"".join(self.left)
         )
@@ -64,7 +68,8 @@ class Place:
         for length in lengths:
             left.append(keys[start : start + length])
             start += length
-        return cls(server, of, at, left)
+        server, _, shape = server.partition(b".")
+        return cls(server, shape, of, at, left)
 
 
 def scan_page(
@@ -73,11 +78,14 @@ def scan_page(
     """Give at most `count` keys of a span, each once, and the place of the next page, None at the end; see Snapshot.page."""
     if span.reverse:
         raise InvalidArgument("a server keeps its keys in no order, so there is no --reverse: sort what list prints")
-    nodes = servers.masters(seconds)
     start = None if place is None else Place.unpack(place)
     of = crc32(b"%d %b" % (servers.address.database, head))
     if start is not None and start.of != of:
         raise InvalidCursor("this cursor is of another database or bucket: list again from the start")
+    servers.look_again(seconds)
+    shape = servers.shape if start is None else start.shape
+    refuse_moved(servers, shape)
+    nodes = servers.masters(seconds)
     at, index = (0, 0) if start is None else (start.at, _index(servers, nodes, start.server, seconds))
     found = dict.fromkeys(key for key in ([] if start is None else start.left) if span.holds(key) and span.reaches(key))
     if start is not None and not at:
@@ -97,11 +105,19 @@ def scan_page(
     page = [*found]
     left = page[count:]
     if index == len(nodes) and not left:
+        servers.look_again(seconds)
+        refuse_moved(servers, shape)
         return page, None
     last = index - (not at) if index else 0
     server = _mark(servers, nodes[max(last, 0)], seconds)
     servers.marks.add(server)
-    return page[:count], Place(server, of, at, left).pack()
+    return page[:count], Place(server, shape, of, at, left).pack()
+
+
+def refuse_moved(servers: Servers, shape: bytes) -> None:
+    """Raise Unavailable where slots have moved: keys that went to a server that was gone through would be missing."""
+    if servers.shape != shape:
+        raise Unavailable(f"{servers.address.shown}: slots of the cluster have moved, and keys with them: list again")
 
 
 def count_names(servers: Servers, head: bytes, seconds: float) -> int:
@@ -134,12 +150,16 @@ def discovered(servers: Servers, names: Names, seconds: float) -> set[bytes]:
 
 def _walk(servers: Servers, head: bytes, seconds: float) -> Iterator[list[bytes]]:
     names = pattern(head)
+    servers.look_again(seconds)
+    shape = servers.shape
     for node in servers.masters(seconds):
         at, page = _step(servers, node, 0, names, NAMES_PER_STEP, seconds)
         yield page
         while at:
             at, page = _step(servers, node, at, names, NAMES_PER_STEP, seconds)
             yield page
+    servers.look_again(seconds)
+    refuse_moved(servers, shape)
 
 
 def _step(servers: Servers, node: Node, at: int, names: bytes, count: int, seconds: float) -> tuple[int, list[bytes]]:
@@ -149,12 +169,22 @@ def _step(servers: Servers, node: Node, at: int, names: bytes, count: int, secon
     return int(answer[0]), answer[1]
 
 
+def histories(servers: Servers, seconds: float) -> set[bytes]:
+    """Give what the histories of all masters are called, which a replica shares with its master."""
+    nodes = servers.masters(seconds)
+    return {_about(servers, node, "replication", b"master_replid", seconds) for node in nodes} - {UNKNOWN}
+
+
 def _mark(servers: Servers, node: Node, seconds: float) -> bytes:
-    about: bytes = servers.attempt(lambda trip: trip.at(node).call("INFO", "server"), seconds)
+    return _about(servers, node, "server", b"run_id", seconds)[:MARK_CHARS]
+
+
+def _about(servers: Servers, node: Node, section: str, name: bytes, seconds: float) -> bytes:
+    about: bytes = servers.attempt(lambda trip: trip.at(node).call("INFO", section), seconds)
     for line in about.split(b"\r\n"):
-        if line.startswith(b"run_id:"):
-            return line.removeprefix(b"run_id:")[:MARK_CHARS]
-    return b"-"
+        if line.startswith(name + b":"):
+            return line.partition(b":")[2]
+    return UNKNOWN
 
 
 def _index(servers: Servers, nodes: list[Node], mark: bytes, seconds: float) -> int:

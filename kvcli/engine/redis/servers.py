@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import random
+from hashlib import blake2b
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from hiredis import ReplyError
 
 from kvcli.engine.redis.link import Link
-from kvcli.engine.redis.translation import MOVED, PASSING, Lost, Refused, lost, refused
-from kvcli.errors import InvalidArgument, KvError, NoSuchStore, Other
-from kvcli.remote_errors import CrossSlot, Unavailable
+from kvcli.engine.redis.names import SLOTS, slot_of
+from kvcli.engine.redis.translation import FOREIGN, MOVED, PASSING, Lost, Refused, failure, lost, refused
+from kvcli.engine.redis.trip import Node, Trip
+from kvcli.errors import InputOutput, InvalidArgument, KvError, NoSuchStore, Other
+from kvcli.remote_errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,79 +33,6 @@ IDLE_LINKS_MAX = 8
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.01, 0.5
 
 
-class Node:
-    """A server, and links to it that nobody uses just now."""
-
-    __slots__ = ("host", "id", "idle", "port")
-
-    def __init__(self, host: str, port: int, name: str = "") -> None:
-        """`name` is its id in a cluster."""
-        self.host = host
-        self.port = port
-        self.id = name
-        self.idle: list[Link] = []
-
-    def take(self) -> Link | None:
-        """Give one of the idle links; another thread may take the last one at this moment."""
-        try:
-            return self.idle.pop()
-        except IndexError:
-            return None
-
-
-class Trip:
-    """One attempt at some work. It takes a link to the server of the first key that is asked for, and keeps to that slot."""
-
-    __slots__ = ("_at", "_link", "_node", "_servers", "_slot", "watches")
-
-    def __init__(self, servers: Servers, at: Node | None) -> None:
-        """`at` is a server that was named by another one: it is to be asked instead of the slot's own."""
-        self._servers = servers
-        self._at = at
-        self._node: Node | None = None
-        self._slot: int | None = None
-        self._link: Link | None = None
-        self.watches = False
-
-    def to(self, key: bytes) -> Link:
-        """Give the link for a key. Raises CrossSlot for one of another slot than the first."""
-        slot = self._servers.slot_of(key)
-        if self._link is not None and slot != self._slot:
-            raise CrossSlot(
-                "the keys are in several slots of the cluster, and one transaction has those of one: give them a common {tag}"
-            )
-        self._slot = slot
-        return self._link or self.at(self._at or self._servers.node_of(slot))
-
-    def at(self, node: Node) -> Link:
-        """Give the link to a server."""
-        if self._link is None:
-            self._node = node
-            self._link = self._servers.take(node)
-            if self._at is not None:
-                self._link.ask_once()
-        return self._link
-
-    def end(self) -> None:
-        """Give the link back."""
-        link, self._link = self._link, None
-        if link is None or self._node is None:
-            return
-        try:
-            if self.watches:
-                link.call("UNWATCH")
-        except (Lost, Refused):
-            link.close()
-            return
-        self._servers.give_back(self._node, link)
-
-    def drop(self) -> None:
-        """Close the link: nobody knows what would be answered next."""
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
-
-
 class Servers:
     """All servers of a store. Usable from several threads; after a fork it connects anew."""
 
@@ -110,6 +40,7 @@ class Servers:
         """Know where to begin; nothing is connected yet."""
         self.address = address
         self.is_closed = False
+        self.shape = b""  # Who has which slots of a cluster, in short.
         self._pid = os.getpid()
         self.marks: set[bytes] = set()  # Of servers at which a walk of this process is to go on.
         self._is_whole = False  # It is known that a single server has all keys.
@@ -145,7 +76,7 @@ class Servers:
 
     def slot_of(self, key: bytes) -> int:
         """Give the slot of a key; without a cluster there is one."""
-        return key_slot(key, REDIS_CLUSTER_HASH_SLOTS) if self.address.is_cluster else 0
+        return slot_of(key) if self.address.is_cluster else 0
 
     def node_of(self, slot: int) -> Node:
         """Give the server that has a slot. Raises Lost where nobody has it."""
@@ -156,9 +87,21 @@ class Servers:
             raise Lost(self.address.shown, Unavailable(f"slot {slot} is served by nobody"), [], writing=False)
         return node
 
+    def reach(self, seconds: float) -> None:
+        """See that somebody answers, before much is sent. Raises what is ours."""
+        if self.address.is_cluster:
+            self.find_masters(seconds)
+        else:
+            self.attempt(self._ping, seconds)
+
     def find_masters(self, seconds: float) -> None:
         """Know who has which slot. Raises what is ours."""
         if not self._slots:
+            self.attempt(lambda _: self.refresh(), seconds)
+
+    def look_again(self, seconds: float) -> None:
+        """Ask a cluster anew who has which slot. Raises what is ours."""
+        if self.address.is_cluster:
             self.attempt(lambda _: self.refresh(), seconds)
 
     def masters(self, seconds: float) -> list[Node]:
@@ -186,7 +129,7 @@ class Servers:
             if idle.is_fresh():
                 return idle
             idle.close()
-        link = Link(self.address, node.host, node.port)
+        link = Link.to(self.address, node.host, node.port)
         self._met = True
         return link
 
@@ -209,20 +152,25 @@ class Servers:
         """Ask who has which slot. Raises the last Lost where nobody answers."""
         if not self.address.is_cluster:
             return
-        failure: Lost | NoSuchStore | None = None
+        missed: Lost | NoSuchStore | None = None
         for node in [*self._nodes, *(Node(host, port) for host, port in self.address.seeds)]:
             try:
                 link = self.take(node)
                 table = link.call("CLUSTER", "SLOTS")
             except (Lost, NoSuchStore) as loss:  # Another seed may be there.
-                failure = loss
+                missed = loss
             except Refused as refusal:
                 raise refused(refusal, self.address.shown) from refusal
             else:
                 self.give_back(node, link)
                 self._learn(table, node.host)
                 return
-        raise failure or Lost(self.address.shown, None, [], writing=False)
+        raise missed or Lost(self.address.shown, None, [], writing=False)
+
+    def _ping(self, trip: Trip) -> None:
+        (answer,) = trip.to(b"").exchange([("PING",)])
+        if isinstance(answer, ReplyError) and Refused(answer).word != "NOPERM":  # Who may not ask this may ask others.
+            raise failure(answer, self.address.shown)
 
     def _refuse_part(self, seconds: float) -> None:
         """Raise InvalidArgument where the one server is a part of a cluster: its keys are some of all, and none tells that."""
@@ -240,14 +188,16 @@ class Servers:
 
     def _learn(self, table: list[Any], host: str) -> None:
         known = {(node.host, node.port): node for node in self._nodes}
-        slots: list[Node | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
+        slots: list[Node | None] = [None] * SLOTS
         nodes: dict[tuple[str, int], Node] = {}
         for first, last, master, *_ in table:
-            place = ((master[0] or b"").decode() or host, int(master[1]))
+            place = ((master[0] or b"").decode("utf-8", "replace") or host, int(master[1]))
             node = nodes.setdefault(place, known.get(place) or Node(*place))
-            node.id = master[2].decode() if len(master) > 2 else f"{place[0]}:{place[1]}"
+            node.id = master[2].decode("utf-8", "replace") if len(master) > 2 else f"{place[0]}:{place[1]}"
             slots[first : last + 1] = [node] * (last + 1 - first)
         self._nodes, self._slots = [*nodes.values()], slots
+        owners = sorted((row[0], row[1], slots[row[0]].id) for row in table)
+        self.shape = blake2b(repr(owners).encode(), digest_size=4).hexdigest().encode()
 
     def _turn(self, refusal: Refused, deadline: float, pauses: Iterator[float]) -> Node | None:
         """Give the server that is to be asked once instead; None is the one that the table says now. Else it raises."""
@@ -258,12 +208,17 @@ class Servers:
         if monotonic() >= deadline or not (refusal.word in MOVED or refusal.word in PASSING or demoted):
             raise refused(refusal, shown) from refusal
         if refusal.word == "ASK":
-            host, _, port = str(refusal).split()[2].rpartition(":")
-            return Node(host or self.address.seeds[0][0], int(port))
+            return self._other(str(refusal))
         if refusal.word != "MOVED":
             sleep(next(pauses))
         self._refresh_if_possible()
         return None
+
+    def _other(self, told: str) -> Node:
+        host, _, port = told.rpartition(" ")[2].rpartition(":")
+        if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 1 << 16:
+            raise InputOutput(f"{self.address.shown}: what answers there {FOREIGN}")
+        return Node(host or self.address.seeds[0][0], int(port))
 
     def _wait_for(self, loss: Lost, deadline: float, pauses: Iterator[float]) -> None:
         is_over = monotonic() >= deadline
@@ -282,7 +237,7 @@ class Servers:
             return  # The next attempt will tell.
 
     def _leave_to_parent(self) -> None:
-        # The library does not shut a connection down that another process made.
+        # What is closed here, and not shut down, stays open there.
         self._pid = os.getpid()
         for node in self._nodes:
             node.idle = []

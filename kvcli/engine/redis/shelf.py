@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvcli.engine.claims import RANKS
 from kvcli.engine.entries import Clock
+from kvcli.engine.redis.kinds import number
 from kvcli.engine.redis.lease import Lease
 from kvcli.engine.redis.names import CACHE, CLAIM, COUNTS
 from kvcli.engine.redis.scan import all_names, count_names
@@ -89,7 +90,7 @@ class RemoteShelf(Shelf):
         """See Shelf.stat; what the server does not tell is None."""
         self._flush()
         told = self._ask(COUNTS, "HMGET", COUNTS, *FIGURES)
-        counts = {name: int(count or 0) for name, count in zip(FIGURES, told, strict=True)}
+        counts = {name: number(count) for name, count in zip(FIGURES, told, strict=True)}
         unknown = dict.fromkeys(("evictions", "expirations"))
         entries = count_names(self._remote.servers, CACHE, self._remote.patience)
         return {"entries": entries, "bytes": None, "oldest_ms": None, "next_expiry_ms": None, **counts, **unknown}

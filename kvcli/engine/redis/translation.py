@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 
-from hiredis import ProtocolError
+from hiredis import ProtocolError, ReplyError
 
 from kvcli.errors import AccessDenied, Full, InputOutput, InvalidArgument, KvError, NoSuchStore, ReadOnly
 from kvcli.remote_errors import OutcomeUnknown, PasswordNeeded, Unavailable, WrongKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from kvcli.engine.redis.address import Address
+    from kvcli.engine.redis.link import Command
 
 PASSWORD = "set KVCLI_REDIS_PASSWORD, or name a file in KVCLI_REDIS_PASSWORD_FILE"  # noqa: S105 - how to give one
 # What a server calls it: (what we call it, what to do next).
 BY_WORD: dict[str, tuple[type[KvError], str]] = {
     "NOAUTH": (PasswordNeeded, f"the server asks for a password: {PASSWORD}"),
     "WRONGPASS": (AccessDenied, f"the server does not know this user and password: {PASSWORD}"),
-    "NOPERM": (AccessDenied, "this user may not do that: ask for more rights (ACL), or name another user in the URL"),
+    "NOPERM": (AccessDenied, "ask for more rights (ACL), or name another user in the URL"),
     "DENIED": (AccessDenied, "the server runs in protected mode: give it a password, or ask from its own machine"),
     "OOM": (Full, "the server has no memory left: delete something, or raise its maxmemory"),
     "READONLY": (ReadOnly, "this server is a replica, which takes no writes: name its master"),
@@ -37,8 +40,14 @@ BY_WORD: dict[str, tuple[type[KvError], str]] = {
 }
 PASSING = {"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}  # It changed nothing, and may work soon.
 MOVED = ("MOVED", "ASK")
-NO_HOST = ("Name or service not known", "name resolution", "No address")
 UNWELCOME = re.compile("ALERT_(CERTIFICATE|BAD_CERT|UNSUPPORTED_CERT|UNKNOWN_CA|ACCESS_DENIED)")
+FOREIGN = "is not a Redis server: look at the host and the port in the URL"
+ENDLESS = "sends more than it was asked for: look at the host and the port in the URL"
+CROWDED = "max number of clients"
+
+
+class Endless(ProtocolError):
+    """An answer is longer than any that was asked for."""
 
 
 class Lost(Exception):
@@ -49,15 +58,14 @@ class Lost(Exception):
 
     def __init__(self, name: str, error: Exception | None, answers: list[Any], *, writing: bool) -> None:
         """Say which link it was, and how it ended; None: the server closed it."""
-        super().__init__(f"{name} {_reason(error)}")
+        self.foreign = isinstance(error, ProtocolError)
+        told = ENDLESS if isinstance(error, Endless) else FOREIGN if self.foreign else ""
+        super().__init__(f"what answers at {name} {told}" if told else f"{name} {_reason(error)}")
         self.answers = answers
         self.writing = writing
-        self.foreign = isinstance(error, ProtocolError)
 
 
 def _reason(error: BaseException | None) -> str:
-    if isinstance(error, ProtocolError):
-        return "answers what is no answer of Redis: look at the host and the port in the URL"
     if error is None:
         return "closed the connection"
     cause: BaseException | None = error
@@ -90,6 +98,13 @@ def failure(error: Exception, shown: str) -> Exception:
     return refusal if refusal.is_passing else refused(error, shown)
 
 
+def refuse_errors(answers: Iterable[Any], shown: str) -> None:
+    """Raise what the first error among answers means; see failure."""
+    for answer in answers:
+        if isinstance(answer, ReplyError):
+            raise failure(answer, shown)
+
+
 def refused(error: Exception, shown: str) -> KvError:
     """Give our error for a server's answer."""
     text = str(error)
@@ -97,13 +112,28 @@ def refused(error: Exception, shown: str) -> KvError:
     if word == "EXECABORT":
         return InputOutput(f"{shown}: the server refused a part of the transaction, and so all of it: {text}")
     kind, advice = BY_WORD.get(word, (None, ""))
+    if word == "NOPERM":  # The rest says which command, or which key.
+        advice = f"{text.removeprefix('NOPERM ')}: {advice}"
     if kind is not None:
         return kind(f"{shown}: {advice}")
     if "cluster support disabled" in text:
         return InvalidArgument(f"{shown}: the server is none of a cluster: write redis:// instead")
-    if "max number of clients" in text:
+    if CROWDED in text:
         return Unavailable(f"{shown}: the server has too many clients: try again")
     return InputOutput(f"{shown}: the server refused: {text}")
+
+
+def naming(error: ReplyError, command: Command) -> ReplyError:
+    """Give the refusal of a right with the name of the key, where the server does not say which."""
+    text = str(error)
+    if not text.startswith("NOPERM") or "key" not in text or "'" in text:
+        return error
+    return ReplyError(f"{text}, {shown_name(command[1])}")  # type: ignore[arg-type]
+
+
+def shown_name(name: bytes) -> str:
+    """Give the name of a key as messages have it."""
+    return repr(name.decode("utf-8", "backslashreplace"))
 
 
 def lost(error: Lost, shown: str) -> KvError:
@@ -117,38 +147,34 @@ def lost(error: Lost, shown: str) -> KvError:
 
 def not_connected(error: Exception, name: str, address: Address) -> Exception:
     """Give what a failed attempt to connect means: Lost where another attempt could go otherwise, else our error."""
-    shown, text = address.shown, str(error)
-    if (by_tls := _of_tls(error, name, shown)) is not None:
-        return by_tls
-    if isinstance(error, UnicodeError) or any(words in text for words in NO_HOST):
-        return NoSuchStore(f"{shown}: there is no host {name.rpartition(':')[0]!r}: look at the URL")
-    word = text.partition(" ")[0]
-    if word in {"invalid", "Authentication", "AUTH"} or "WRONGPASS" in text or "username-password" in text:
-        # Without a password: a database is asked for before anything else, and a user by the name alone.
-        return refused(Exception("NOAUTH" if address.password is None else "WRONGPASS"), shown)
-    if "DB index" in text or "Invalid Database" in text:
-        return NoSuchStore(f"{shown}: the server has no such database: look at the number in the URL")
+    if isinstance(error, ssl.SSLError) and error.reason is not None:
+        return _of_tls(error, name, address.shown)
+    if isinstance(error, (socket.gaierror, ValueError)):
+        return NoSuchStore(f"{address.shown}: there is no host {name.rpartition(':')[0]!r}: look at the URL")
     return Lost(name, error, [], writing=False)
 
 
-def _of_tls(error: BaseException, name: str, shown: str) -> KvError | None:
-    """Give our error where TLS is the cause."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            reason = cause.verify_message or "it cannot be verified"
-            return AccessDenied(
-                f"{shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
-            )
-        if isinstance(cause, ssl.SSLError) and cause.reason is not None:
-            return _unwelcome(cause.reason, name, shown)
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def _unwelcome(reason: str, name: str, shown: str) -> KvError:
-    if UNWELCOME.search(reason):
+def _of_tls(error: ssl.SSLError, name: str, shown: str) -> KvError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message or "it cannot be verified"
         return AccessDenied(
-            f"{shown}: {name} does not accept this side ({reason}): name a certificate that it knows, ?cert=FILE&key=FILE"
+            f"{shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
         )
-    return InputOutput(f"{shown}: no TLS with {name} ({reason}): redis:// is the scheme without TLS")
+    if UNWELCOME.search(error.reason):
+        return AccessDenied(
+            f"{shown}: {name} does not accept this side ({error.reason}): name a certificate that it knows, ?cert=FILE&key=FILE"
+        )
+    return InputOutput(f"{shown}: no TLS with {name} ({error.reason}): redis:// is the scheme without TLS")
+
+
+def unwelcome(error: ReplyError, command: Command, name: str, address: Address) -> Exception:
+    """Give what it means that AUTH or SELECT was refused."""
+    text = str(error)
+    if command[0] == "AUTH" and address.password is None:  # Of a user who needs none it would have been taken.
+        return refused(Exception("NOAUTH"), address.shown)
+    if text.startswith("ERR") and CROWDED not in text:
+        if command[0] == "AUTH":
+            return AccessDenied(f"{address.shown}: {BY_WORD['WRONGPASS'][1]}")
+        return NoSuchStore(f"{address.shown}: the server has no such database: look at the number in the URL")
+    told = failure(error, address.shown)
+    return Lost(name, error, [], writing=False) if isinstance(told, Refused) else told

@@ -1,0 +1,55 @@
+"""Joining: a socket to a server, plain or over TLS, and what is said first. The context of TLS is Python's own default.
+
+By hand, since the client library for Python gives no socket to read very many answers from, and takes 180 ms to load.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from kvcli.engine.redis.certificates import check
+from kvcli.engine.redis.translation import not_connected
+
+if TYPE_CHECKING:
+    from kvcli.engine.redis.address import Address
+    from kvcli.engine.redis.link import Command
+
+
+def joined(address: Address, host: str, port: int) -> socket.socket:
+    """Connect, and wait for so long for whatever is asked. Raises Lost where nobody answers, and what is ours."""
+    context = None if address.tls is None else _context(**address.tls)
+    try:
+        plain = socket.create_connection((host, port), address.seconds)
+    except (OSError, ValueError) as error:  # ValueError: of what cannot even be looked for as a host.
+        raise not_connected(error, f"{host}:{port}", address) from error
+    try:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return plain if context is None else context.wrap_socket(plain, server_hostname=host)
+    except OSError as error:
+        plain.close()
+        raise not_connected(error, f"{host}:{port}", address) from error
+    except BaseException:
+        plain.close()
+        raise
+
+
+def first_words(address: Address) -> list[Command]:
+    """Give what opens a session: who asks, and of which database; often that is nothing."""
+    words: list[Command] = []
+    if address.username or address.password:
+        words.append(("AUTH", *([address.username] if address.username else []), address.password or b""))
+    if address.database:
+        words.append(("SELECT", address.database))
+    return words
+
+
+def _context(ca: str | None = None, cert: str | None = None, key: str | None = None) -> Any:
+    """Make the context. Raises what certificates.check raises."""
+    check({name: file for name, file in (("ca", ca), ("cert", cert), ("key", key)) if file is not None})
+    context = ssl.create_default_context(cafile=ca)
+    if cert is not None:
+        context.load_cert_chain(cert, key)
+    return context
