@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -117,6 +118,18 @@ def test_file_that_is_there_is_written_into(kvcli: Run, filled: str) -> None:
     """Rows of SRC take the place of those with their names; others stay."""
     kvcli("copy", filled, made("t.db", ("default", "k", b"old"), ("default", "own", b"0"), ("other", "k", b"0")))
     assert rows("t.db") - rows("s.db") == {("default", "more", b"2"), ("default", "own", b"0"), ("other", "k", b"0")}
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_lock_is_waited_for(here: str, writable: bool) -> None:
+    """A file that another program has for itself is waited for, as long as --lock-timeout says, from its opening on."""
+    holder = sqlite3.connect(os.path.join(here, "s.db"), isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    end = threading.Timer(1.0, lambda: holder.execute("COMMIT"))
+    end.start()
+    Spin(os.path.join(here, "s.db"), writable=writable, lock_timeout=20).close()
+    end.join()
+    holder.close()
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])

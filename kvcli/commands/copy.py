@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kvcli.atomics import parse_s64, set_if
 from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS, put_pairs
 from kvcli.commands import Progress, Table
+from kvcli.engine import SPIN
 from kvcli.engine.transaction import PAGE_BYTES_MAX, Span
 from kvcli.errors import InvalidArgument, InvalidKey, KvError, MalformedData, NotAnInteger, ReadOnly
 from kvcli.location import without_password
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     Convert = Callable[[bytes], bytes]
 
-SPIN = "spin:"
 SHOWN_MAX = 60
 
 
@@ -211,6 +211,7 @@ class Copy:
 
     def _check(self, key: bytes) -> None:
         self._target.check(key)
+        self._target.store.engine.refuse_own(key)
         if self._target.store.engine.are_keys_text:
             try:
                 key.decode()

@@ -106,6 +106,7 @@ class Import:
             put_pairs(bucket, pairs, note)
         except InvalidKey:
             self._set_up_to_a_bad_key(bucket, pairs)
+            raise
         self._count = count
 
     def _set_up_to_a_bad_key(self, bucket: Bucket, pairs: list[Pair]) -> None:
@@ -113,6 +114,7 @@ class Import:
         for at, (key, _) in enumerate(pairs):
             try:
                 bucket.check(key)
+                bucket.store.engine.refuse_own(key)
             except InvalidKey as error:
                 self._set(bucket, pairs[:at])
                 count = self._count

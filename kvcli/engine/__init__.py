@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_BUCKET = b"default"
 LOCK_TIMEOUT_SECONDS = 10.0
+SPIN = "spin:"  # Before a file of Spin's, which copy alone opens.
 KEY_BYTES_MAX = 511
 SCATTERED_ITEMS_MAX = 256  # How large values are is not known before, and all of a page are in memory.
 REMOTE = (
@@ -92,6 +93,9 @@ class Engine:
     def guard(self, bucket: bytes, key: bytes) -> Guard | None:  # noqa: ARG002
         """Watch a key for a Cas handle, where the engine does not remember writes; else None."""
         return None
+
+    def refuse_own(self, key: bytes) -> None:
+        """Raise InvalidKey for a key that is not for data there, since the engine keeps things of its own under it."""
 
     def feeds(self, other: Engine) -> bool:  # noqa: ARG002
         """Tell whether what is written here is found in another one, under other names."""
@@ -235,6 +239,8 @@ def _path(identifier: str) -> str:
     scheme, colon, _ = identifier.partition("://")
     if colon and "/" not in scheme:
         raise InvalidArgument(f"no engine speaks {scheme}:// in this version; name a folder, or redis://HOST:PORT")
+    if identifier.startswith(SPIN):
+        raise InvalidArgument(f"{SPIN}FILE is for copy, from it and into it (a folder of this name is ./{SPIN}...)")
     return identifier
 
 

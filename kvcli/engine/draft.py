@@ -89,9 +89,9 @@ class Draft(Engine):
         try:
             self._base.write(work, lock_timeout)
         except KeyboardInterrupt:
-            # It may have come when only the commit was left. The writer runs one thing after the other, so this look
-            # comes after that; and where its values are all there, it makes no difference who wrote them.
-            self.is_committed = begun and self._base.write(self._changes.are_in, lock_timeout)
+            # It may have come when only the commit was left. The writer runs one thing after the other, so this look comes
+            # after that; where its values are there, it is no matter who wrote them. A server might not answer this either.
+            self.is_committed = begun and self.remembers and self._base.write(self._changes.are_in, lock_timeout)
             raise
         return self.size
 

@@ -68,7 +68,7 @@ class Spin(Engine):
                 isolation_level=None,
             )
             self._connection.text_factory = bytes
-            self._connection.execute("PRAGMA synchronous = EXTRA")  # Acknowledged is on disk: the end of a journal too.
+            self._patiently("PRAGMA synchronous = EXTRA")  # Acknowledged is on disk: the end of a journal too.
         try:
             self._find_table()
         except BaseException:

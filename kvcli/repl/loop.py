@@ -21,7 +21,7 @@ from kvcli.errors import KvError
 from kvcli.location import setting
 from kvcli.repl.completer import KeyCompleter
 from kvcli.repl.display import Display, end_line, show, width
-from kvcli.repl.greeting import greeting
+from kvcli.repl.greeting import FIRST, greeting
 from kvcli.repl.hint import Hint
 from kvcli.repl.history import open_history
 from kvcli.repl.interrupts import Interrupts
@@ -55,7 +55,7 @@ def converse(session: Session) -> int:
     session.is_interactive = True
     _keep_terminal()
     interrupts = Interrupts()
-    show([("class:note", greeting(session))], sys.stdout)
+    show([("class:note", _greeting(session, interrupts))], sys.stdout)
     read = _reader(session, interrupts)
     while not session.is_over:
         try:
@@ -69,6 +69,14 @@ def converse(session: Session) -> int:
         if is_leaving or session.is_over:
             session.is_over = _may_leave(session, interrupts)
     return 0
+
+
+def _greeting(session: Session, interrupts: Interrupts) -> str:
+    try:
+        with interrupts.heard():
+            return greeting(session)
+    except KeyboardInterrupt:  # A server may take long to answer; the prompt needs nothing of it.
+        return FIRST
 
 
 def _keep_terminal() -> None:

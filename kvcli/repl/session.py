@@ -11,9 +11,11 @@ from kvcli.cli.output import Output
 from kvcli.cli.reading import CHOICES
 from kvcli.commands import Invocation, Record, perform
 from kvcli.commands.context import Context
+from kvcli.engine import is_remote
 from kvcli.engine.draft import Draft
 from kvcli.errors import InvalidArgument, KvError, NoSuchFile, NoSuchKey
 from kvcli.location import locate
+from kvcli.repl.glance import Glance
 from kvcli.repl.line import Line
 from kvcli.repl.understanding import options_of, understood
 from kvcli.store import Bucket, bucket_name
@@ -48,6 +50,7 @@ class Session:
         self.draft: Draft | None = None
         self._owner: Context | None = None  # Of the store that the draft is over.
         self._last: Context | None = None  # Of the line before, in a script.
+        self._glance = Glance()
 
         # Once, and absolute: neither a change of the config file nor one of the folder turns a session to another store.
         said = (self.settings.pop("store", None), self.settings.get("profile"))
@@ -158,7 +161,12 @@ class Session:
     # What is seen without a command
 
     def look(self, work: Callable[[Bucket], Seen], bucket: str | None = None) -> Seen | None:
-        """Do some work on a bucket for the sake of whoever types; None where it cannot be had."""
+        """Do some work on a bucket for the sake of whoever types; None where it cannot be had, or not at once."""
+        if is_remote(self.path):
+            return self._glance.at(lambda: self._looked(work, bucket))
+        return self._looked(work, bucket)
+
+    def _looked(self, work: Callable[[Bucket], Seen], bucket: str | None) -> Seen | None:
         context = self.context()
         try:
             return work(Bucket(context.store_to_read(), bucket_name(bucket or self.bucket)))
@@ -199,6 +207,8 @@ class Session:
             if draft.is_committed:
                 self._end_draft()
                 raise KeyboardInterrupt("the transaction is written") from error
+            if not draft.remembers:
+                raise KeyboardInterrupt("the server may have written it: look before you commit again") from error
             raise
         self._end_draft()
         record = Record({"committed": count})

@@ -14,6 +14,7 @@ from kvcli.errors import (
     Full,
     InvalidArgument,
     KvError,
+    NoSuchFile,
     NoSuchStore,
     ReadOnly,
 )
@@ -295,6 +296,6 @@ def test_tls(other: list[Server], tmp_path: object) -> None:
     assert bucket.get("k") == b"v"
     code, message = code_of(f"rediss://127.0.0.1:{port}")
     assert (code, "?ca=FILE" in message) == (AccessDenied.exit_code, True)
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(NoSuchFile, match="nowhere"):
         Store(f"rediss://127.0.0.1:{port}?ca=nowhere").open("default").get("k")
     assert code_of(f"rediss://127.0.0.1:{other[0].port}?timeout=0.2")[0] == 75  # It waits for a command that is none.

@@ -138,6 +138,16 @@ def test_slot_that_moved_is_followed(cluster: Cluster) -> None:
     assert bucket.get("k") == b"2"
 
 
+def test_flight_follows_a_slot_that_has_moved(cluster: Cluster) -> None:
+    """What flies together goes to the new master of its slot, as one key alone does, and not to the one of before."""
+    cluster.flush()
+    engine = Store(cluster.url).engine
+    sets: Any = ("put_many", b"default", [(b"k", b"1"), (b"other", b"2")])
+    engine.fly([sets], 2)
+    with cluster.moved("default:k"):
+        assert engine.fly([sets, ("get_many", b"default", [b"k", b"other"])], 2) == [[None, None], [b"1", b"2"]]
+
+
 def test_key_on_the_move_is_asked_for_at_the_other_master(cluster: Cluster) -> None:
     """While a slot moves, keys that have moved are found by ASK, and new ones are made there."""
     cluster.flush()

@@ -180,3 +180,25 @@ def test_databases_are_separate(clean: Server) -> None:
     open_bucket(clean).set("k", b"1")
     with Store(clean.url[:-1] + "5") as other:
         assert other.open("default").get("k") is None
+
+
+def test_import_of_a_key_of_ours(kvcli: Run, clean: Server) -> None:
+    """A record that flat names cannot take is told by its number, and what stands before it is there.
+
+    The whole chunk was left out, and told as imported.
+    """
+    keys = ("a", "__kvcli__:x", "b")
+    lines = "".join(f'{{"op":"set","key":"{key}","value":"1"}}\n' for key in keys)
+    done = kvcli("import", "-s", clean.url + "?layout=flat", input=lines.encode())
+    assert (done.returncode, b"record 2" in done.stderr) == (65, True), done.stderr
+    assert (clean.cli("GET", "a"), clean.cli("EXISTS", "b", "__kvcli__:x")) == ("1", "0")
+
+
+def test_copy_of_a_key_of_ours(kvcli: Run, clean: Server, tmp_path: object) -> None:
+    """A key that flat names cannot take is told, and all others are copied."""
+    with Store(f"{tmp_path}/source") as store:
+        for key in ("a", "__kvcli__:x", "b"):
+            store.open("default").set(key, b"1")
+    done = kvcli("copy", f"{tmp_path}/source", clean.url + "?layout=flat")
+    assert (done.returncode, b"__kvcli__:x" in done.stderr, done.stdout) == (65, True, b"default\t2\t0\t0\t1\n")
+    assert sorted(clean.cli("KEYS", "*").splitlines()) == ["a", "b"]

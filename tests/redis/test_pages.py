@@ -9,6 +9,7 @@ from kvcli.batch import delete_span, set_many
 from kvcli.engine.redis.scan import Place
 from kvcli.engine.transaction import Span
 from kvcli.errors import InvalidArgument, InvalidCursor
+from kvcli.remote_errors import Unavailable
 from kvcli.store import Bucket, Store
 from tests.redis.cluster import Cluster
 from tests.redis.servers import MISSING, Server
@@ -79,11 +80,13 @@ def test_prefix_is_deleted_whole(filled: Bucket) -> None:
 
 def test_place_holds_what_an_answer_had_too_many() -> None:
     """A place gives back its parts, whatever bytes the keys are made of."""
-    place = Place.unpack(Place(b"mark", b"shape", 17, [b"a b\n", b"", b"\xff\0"]).pack())
+    place = Place.unpack(Place(b"mark", b"shape", 5, 17, [b"a b\n", b"", b"\xff\0"]).pack())
     assert (place.server, place.shape, place.at, place.left) == (b"mark", b"shape", 17, [b"a b\n", b"", b"\xff\0"])
 
 
-@pytest.mark.parametrize("text", [b"", b"k", b"r", b"r m\n", b"r m x\n", b"r m 1 5\nkey", b"r m 1 -1\n", b"user:1"])
+@pytest.mark.parametrize(
+    "text", [b"", b"k", b"r", b"r m\n", b"r m x\n", b"r m 0 1 5\nkey", b"r m 0 1 -1\n", b"r m 0 -1\n", b"user:1"]
+)
 def test_what_is_no_place_is_refused(text: bytes) -> None:
     """A cursor of another engine, or a broken one, is an error of ours."""
     with pytest.raises(InvalidCursor):
@@ -101,3 +104,49 @@ def test_cursor_ends_with_the_server_that_gave_it(tmp_path: object) -> None:
             Store(server.url).open("default").page(Span(), place, 10)
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("where", ["another database", "another bucket", "another layout"])
+def test_cursor_of_another_list(server: Server, where: str) -> None:
+    """A cursor is refused where it would give keys that are not there: it holds some, and a place among others."""
+    server.flush()
+    store = Store(server.url)
+    set_many(store.open("default"), [(key, b"") for key in KEYS[:100]])
+    _, place = store.open("default").page(Span(), None, 3)
+    store.create("others")
+    urls = {"another database": server.url[:-1] + "1", "another layout": server.url + "?layout=flat"}
+    other = Store(urls.get(where, server.url)).open("others" if where == "another bucket" else "default")
+    with pytest.raises(InvalidCursor, match="another"):
+        other.page(Span(), place, 3)
+
+
+def test_cursor_with_another_prefix(server: Server) -> None:
+    """What is left of the page before is given where it is asked for only."""
+    server.flush()
+    bucket = Store(server.url).open("default")
+    set_many(bucket, [(key, b"") for key in KEYS[:100]])
+    _, place = bucket.page(Span(), None, 3)
+    assert bucket.page(Span.starting(b"x"), place, 50)[0] == []
+
+
+def test_few_among_many(server: Server) -> None:
+    """A short page finds the few keys of a prefix among very many others, instead of ending early and empty."""
+    server.flush()
+    bucket = Store(server.url).open("default")
+    set_many(bucket, [(f"other{number}", b"") for number in range(30_000)])
+    set_many(bucket, [("rare1", b""), ("rare2", b"")])
+    keys, place = bucket.page(Span.starting(b"rare"), None, 5)
+    assert (sorted(keys), place) == ([b"rare1", b"rare2"], None)
+
+
+def test_walk_over_a_restart(tmp_path: object) -> None:
+    """A copy or a list whose server is started anew in its midst is told to begin again, and of no cursor."""
+    server = Server(str(tmp_path), "--appendonly", "yes")
+    bucket = Store(server.url).open("default")
+    set_many(bucket, [(key, b"") for key in KEYS])
+    pages = bucket.pages(Span(), 10)
+    next(pages)
+    server.restart()
+    with pytest.raises(Unavailable, match="begin again"):
+        next(pages)
+    server.stop()

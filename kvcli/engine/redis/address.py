@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from urllib.parse import parse_qsl, unquote_to_bytes, urlsplit
 
+from kvcli.engine.redis.certificates import unreadable
 from kvcli.engine.redis.names import LAYOUTS
 from kvcli.errors import InvalidArgument
 from kvcli.location import without_password
@@ -46,7 +48,7 @@ class Address:
 def parse(url: str, environ: Mapping[str, str] = os.environ) -> Address:
     """Read a URL: SCHEME://[USER[:PASSWORD]@]HOST[:PORT][,HOST...][/DATABASE][?layout=flat&timeout=SECONDS&ca=FILE].
 
-    Raises InvalidArgument.
+    Raises InvalidArgument; NoSuchFile, AccessDenied for the file of the password.
     """
     parts = _split(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -138,5 +140,18 @@ def _kept(environ: Mapping[str, str]) -> bytes | None:
     file = environ.get("KVCLI_REDIS_PASSWORD_FILE")
     if not file:
         return None
+    try:
+        is_file = os.path.isfile(file) or os.path.isdir(file)
+        return (_first_line if is_file else _first_line_once)(file)
+    except OSError as error:
+        raise unreadable(error, file) from error
+
+
+def _first_line(file: str) -> bytes | None:
     with open(file, "rb") as opened:
         return opened.readline(4096).rstrip(b"\r\n") or None
+
+
+_first_line_once = cache(
+    _first_line
+)  # A pipe, as <(...) of a shell is one, gives it once; a process may ask several times.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kvcli.engine.redis.link import Command, Link
     from kvcli.engine.redis.names import Names
     from kvcli.engine.redis.servers import Servers
-    from kvcli.engine.redis.trip import Node
+    from kvcli.engine.redis.trip import Node, Trip
 
 KEYS_PER_COMMAND = 500
 BYTES_PER_COMMAND = 1 << 20
@@ -29,12 +29,13 @@ SENT_AT_ONCE_BYTES = 1 << 17  # While a server works on these, the next are pack
 WORDS = {"put_many": "SET", "get_many": "GET", "delete_many": "DEL", "has_many": "EXISTS", "add_many": "INCRBY"}
 PAIRED = {"put_many", "add_many"}  # Items of these are pairs.
 WRITING = {"put_many", "delete_many", "add_many"}
+DIVIDING = {"NOPERM", "CROSSSLOT", "ERR"}  # What is refused so for several keys may be done for one.
 
 
 class Errand:
     """One command, for one or more items of its step, and its answer."""
 
-    __slots__ = ("answer", "command", "items", "writes")
+    __slots__ = ("answer", "command", "items", "parts", "waits", "writes")
 
     def __init__(self, command: Command, items: int, *, writes: bool) -> None:
         """Hold a command whose first key says which server it is for."""
@@ -42,6 +43,8 @@ class Errand:
         self.items = items
         self.writes = writes
         self.answer: Any = None
+        self.parts: list[Errand] = []  # By which it is done, where it was refused as a whole.
+        self.waits = False  # Such a part was not sent yet.
 
     @property
     def name(self) -> bytes:
@@ -54,9 +57,29 @@ class Errand:
 
     def is_open(self) -> bool:
         """Tell whether it may be run again: it was refused by who could not, or lost and is known to have changed nothing."""
+        if self.waits:
+            return True
         if isinstance(self.answer, Lost):
             return not (self.answer.foreign or (self.writes and self.answer.writing))
         return isinstance(self.answer, ReplyError) and Refused(self.answer).is_passing
+
+    def run(self, trip: Trip) -> Any:
+        """Run it alone, and give its answer. Raises Refused for what another server, or a moment, may make good; Lost."""
+        (answer,) = trip.to(self.name).exchange([self.command], writes=self.writes)
+        if isinstance(answer, ReplyError) and (refusal := Refused(answer)).is_passing:
+            raise refusal
+        return answer
+
+    def divided(self) -> list[Errand]:
+        """Give an errand for each item, where all were refused since one was, or since they came together; else itself."""
+        if self.items == 1 or not isinstance(self.answer, ReplyError) or Refused(self.answer).word not in DIVIDING:
+            return [self]
+        word, *words = self.command
+        items = zip(words[::2], words[1::2], strict=True) if word == "MSET" else zip(words, strict=True)
+        self.parts = [Errand((str(word)[1:], *item), 1, writes=self.writes) for item in items]
+        for part in self.parts:
+            part.answer, part.waits = self.answer, True
+        return self.parts
 
 
 def fly(
@@ -84,6 +107,18 @@ def _run(
             _receive(servers, node, group, link)
     if any(errand.is_open() for errand in errands):
         _run_again(servers, _in_order(errands), seconds)
+    if any(isinstance(errand.answer, ReplyError) for errand in errands):
+        _run_divided(servers, errands, seconds)
+
+
+def _run_divided(servers: Servers, errands: list[Errand], seconds: float) -> None:
+    """Run what was refused for several keys key by key."""
+    divided = [part for errand in errands for part in errand.divided()]
+    waiting = [part for part in _in_order(divided) if part.waits]
+    for part in waiting:
+        part.waits = False
+    if waiting:
+        _run(servers, waiting, seconds)
 
 
 def _by_node(servers: Servers, errands: list[Errand], seconds: float) -> Iterable[tuple[Node, list[Errand]]]:
@@ -174,10 +209,7 @@ def _run_again(servers: Servers, errands: list[Errand], seconds: float) -> None:
             errand.answer = failure  # Whoever waits for the first one has waited for all.
             continue
         try:
-            errand.answer = servers.attempt(
-                lambda trip, errand=errand: trip.to(errand.name).exchange([errand.command], writes=errand.writes)[0],  # type: ignore[misc]
-                max(left, 0),
-            )
+            errand.answer = servers.attempt(errand.run, max(left, 0))
         except KvError as error:
             errand.answer = failure = error
 
@@ -229,6 +261,8 @@ def _answers(servers: Servers, names: Names, step: Step, errands: list[Errand], 
 
 def _items(servers: Servers, verb: str, errand: Errand, head: int) -> list[Any]:
     """Give the answer of an errand for each of its items."""
+    if errand.parts:
+        return [answer for part in errand.parts for answer in _items(servers, verb, part, head)]
     answer, shown = errand.answer, servers.address.shown
     if isinstance(answer, Lost):
         answer = lost(answer, shown)

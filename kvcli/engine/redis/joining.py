@@ -9,6 +9,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any
 
+from kvcli.engine.redis.certificates import check
 from kvcli.engine.redis.translation import not_connected
 
 if TYPE_CHECKING:
@@ -46,12 +47,9 @@ def first_words(address: Address) -> list[Command]:
 
 
 def _context(ca: str | None = None, cert: str | None = None, key: str | None = None) -> Any:
-    """Make the context. Raises OSError, also for a file that holds none of what it should."""
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert is not None:
-            context.load_cert_chain(cert, key)
-    except OSError as error:  # It does not say which file.
-        files = ", ".join(file for file in (ca, cert, key) if file is not None)
-        raise OSError(error.errno, error.strerror or str(error), files) from error
+    """Make the context. Raises what certificates.check raises."""
+    check({name: file for name, file in (("ca", ca), ("cert", cert), ("key", key)) if file is not None})
+    context = ssl.create_default_context(cafile=ca)
+    if cert is not None:
+        context.load_cert_chain(cert, key)
     return context

@@ -5,6 +5,7 @@ Commands are packed and answers parsed by hiredis, many at a time. Nothing is ev
 
 from __future__ import annotations
 
+from contextlib import suppress
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
@@ -13,7 +14,7 @@ from hiredis import ProtocolError, Reader, ReplyError, pack_command
 
 from kvcli.engine.redis.joining import first_words, joined
 from kvcli.engine.redis.kinds import QUEUED, fits, not_plain
-from kvcli.engine.redis.translation import Endless, Lost, Refused, naming, unwelcome
+from kvcli.engine.redis.translation import Endless, Lost, Refused, naming, not_connected, unwelcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,6 +30,7 @@ VALUE_BYTES_MAX = (
     512 << 20
 )  # Of each word that is asked for; what a server takes, unless its proto-max-bulk-len says more.
 ASKING = ("ASKING",)
+PING = ("PING",)
 
 
 class Link:
@@ -130,7 +132,19 @@ class Link:
         """End the connection. Safe to call twice."""
         self._socket.close()
 
+    def _meet(self, address: Address) -> None:
+        """See that it takes this client: one of TLS 1.3 tells that it wants a certificate when something is asked."""
+        with suppress(OSError):  # Why it has closed is still to be read.
+            self._socket.sendall(pack_command(PING))
+        try:
+            self._receive([PING])
+        except Lost as loss:
+            cause = loss.__cause__ if isinstance(loss.__cause__, OSError) else loss
+            raise not_connected(cause, self.name, address) from loss
+
     def _begin(self, address: Address) -> None:
+        if address.tls is not None:
+            self._meet(address)
         words = first_words(address)
         answers = self.exchange(words) if words else []
         for command, answer in zip(words, answers, strict=True):

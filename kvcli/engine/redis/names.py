@@ -42,7 +42,10 @@ class Names:
     def checked(self, bucket: bytes) -> bytes:
         """Give back what can be a bucket here. Raises InvalidBucketName."""
         if SEPARATOR in bucket and not self.is_flat:
-            raise InvalidBucketName("on a server the names of buckets hold no colon, which stands before the key")
+            shown = bucket.decode("utf-8", "backslashreplace")
+            raise InvalidBucketName(
+                f"{shown!r}: on a server a bucket's name holds no colon, which stands before the key"
+            )
         return bucket
 
     def bucket_of(self, name: bytes) -> bytes | None:

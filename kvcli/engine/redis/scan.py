@@ -1,12 +1,14 @@
 """Scan: names as the servers come upon them, which is in no order; pages of keys, and places where the next one starts.
 
-A place is: which server, as its process is called, and in short who had which slots of a cluster; where its SCAN is to go on; and the keys that its last answer had too
-many, since an answer is as long as the server likes. So no page loses a key, and none is longer than asked.
+A place is: which server, as its process is called, and in short who had which slots of a cluster; whose keys, as database and
+bucket; where SCAN is to go on; and the keys that its last answer had too many, since an answer is as long as the server likes.
+So no page loses a key, and none is longer than asked.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from kvcli.engine.redis.names import OWN, pattern
 from kvcli.engine.transaction import PRIVATE, Span
@@ -30,21 +32,21 @@ MARK_CHARS = 16  # Of a server's run id: when it starts anew, its names lie in a
 class Place:
     """Where the next page starts."""
 
-    __slots__ = ("at", "left", "server", "shape")
+    __slots__ = ("at", "left", "of", "server", "shape")
 
-    def __init__(self, server: bytes, shape: bytes, at: int, left: list[bytes]) -> None:
-        """Hold the server's mark, who had which slots, its cursor (0: it is done) and the keys to be given first."""
+    def __init__(self, server: bytes, shape: bytes, of: int, at: int, left: list[bytes]) -> None:
+        """Hold the server's mark, who had which slots, the bucket's mark, SCAN's cursor (0: it is done), keys to be given first."""
         self.server = server
         self.shape = shape
+        self.of = of
         self.at = at
         self.left = left
 
     def pack(self) -> bytes:
         """Write it down."""
+        numbers = [self.of, self.at, *map(len, self.left)]
         return (
-            b" ".join(
-                [b"r", self.server + b"." + self.shape, b"%d" % self.at, *(b"%d" % len(key) for key in self.left)]
-            )
+            b" ".join([b"r", b"%b.%b" % (self.server, self.shape), *(b"%d" % number for number in numbers)])
             + b"\n"
             + b"".join(self.left)
         )
@@ -55,10 +57,10 @@ class Place:
         head, newline, keys = text.partition(b"\n")
         mark, *words = head.split(b" ")
         try:
-            server, at, *lengths = words[0], int(words[1]), *map(int, words[2:])
+            server, of, at, *lengths = words[0], int(words[1]), int(words[2]), *map(int, words[3:])
         except (IndexError, ValueError):
-            mark = b""
-        if mark != b"r" or not newline or sum(lengths) != len(keys):
+            mark, of, at, lengths = b"", 0, 0, []
+        if mark != b"r" or not newline or min(of, at, *lengths) < 0 or sum(lengths) != len(keys):
             raise InvalidCursor(
                 "this is no cursor of a list on a server: take the one that the last page gave, or none"
             )
@@ -67,7 +69,7 @@ class Place:
             left.append(keys[start : start + length])
             start += length
         server, _, shape = server.partition(b".")
-        return cls(server, shape, at, left)
+        return cls(server, shape, of, at, left)
 
 
 def scan_page(
@@ -77,21 +79,28 @@ def scan_page(
     if span.reverse:
         raise InvalidArgument("a server keeps its keys in no order, so there is no --reverse: sort what list prints")
     start = None if place is None else Place.unpack(place)
+    of = crc32(b"%d %b" % (servers.address.database, head))
+    if start is not None and start.of != of:
+        raise InvalidCursor("this cursor is of another database or bucket: list again from the start")
     servers.look_again(seconds)
     shape = servers.shape if start is None else start.shape
     refuse_moved(servers, shape)
     nodes = servers.masters(seconds)
     at, index = (0, 0) if start is None else (start.at, _index(servers, nodes, start.server, seconds))
-    found = dict.fromkeys([] if start is None else start.left)
+    found = dict.fromkeys(key for key in ([] if start is None else start.left) if span.holds(key) and span.reaches(key))
     if start is not None and not at:
         index += 1
     names = pattern(head + _stem(span))
+    sparse = 1  # Where nothing is found, more names are looked at in one step.
     for _ in range(STEPS_PER_PAGE):
         if len(found) >= count or index == len(nodes):
             break
-        at, more = _step(servers, nodes[index], at, names, min(NAMES_PER_STEP, max(count - len(found), 10)), seconds)
+        width = min(NAMES_PER_STEP, max(count - len(found), 10) * sparse)
+        at, more = _step(servers, nodes[index], at, names, width, seconds)
         keys = [name[len(head) :] for name in more if not name.startswith(OWN)]
-        found |= dict.fromkeys(key for key in keys if key and span.holds(key) and span.reaches(key))
+        fresh = dict.fromkeys(key for key in keys if key and span.holds(key) and span.reaches(key))
+        found |= fresh
+        sparse = 1 if fresh else 2 * sparse
         index += not at
     page = [*found]
     left = page[count:]
@@ -101,7 +110,8 @@ def scan_page(
         return page, None
     last = index - (not at) if index else 0
     server = _mark(servers, nodes[max(last, 0)], seconds)
-    return page[:count], Place(server, shape, at, left).pack()
+    servers.marks.add(server)
+    return page[:count], Place(server, shape, of, at, left).pack()
 
 
 def refuse_moved(servers: Servers, shape: bytes) -> None:
@@ -181,6 +191,11 @@ def _index(servers: Servers, nodes: list[Node], mark: bytes, seconds: float) -> 
     for index, node in enumerate(nodes):
         if _mark(servers, node, seconds) == mark:
             return index
+    if mark in servers.marks:  # Nobody gave a cursor: it is a walk that cannot go on.
+        shown = servers.address.shown
+        raise Unavailable(
+            f"{shown}: a server was started anew, or is master no more, in the midst of a list: begin again"
+        )
     raise InvalidCursor("the server that gave this cursor was started anew, or is gone: list again from the start")
 
 

@@ -42,6 +42,8 @@ class Servers:
         self.is_closed = False
         self.shape = b""  # Who has which slots of a cluster, in short.
         self._pid = os.getpid()
+        self.marks: set[bytes] = set()  # Of servers at which a walk of this process is to go on.
+        self._is_whole = False  # It is known that a single server has all keys.
         self._met = False  # Once a server has answered, one that does not is waited for.
         self._nodes = [Node(host, port) for host, port in address.seeds]
         self._slots: list[Node | None] = [] if address.is_cluster else [self._nodes[0]]
@@ -105,6 +107,8 @@ class Servers:
     def masters(self, seconds: float) -> list[Node]:
         """Give all servers that have keys, in an order that is everybody's. Raises what is ours, also for a slot of nobody."""
         self.find_masters(seconds)
+        if not self.address.is_cluster:
+            self._refuse_part(seconds)
         if None in self._slots:  # Its keys would be missing, and nobody would know.
             self.attempt(lambda _: self._find_all(), seconds)
         return sorted({id(node): node for node in self._slots if node is not None}.values(), key=lambda node: node.id)
@@ -168,6 +172,16 @@ class Servers:
         if isinstance(answer, ReplyError) and Refused(answer).word != "NOPERM":  # Who may not ask this may ask others.
             raise failure(answer, self.address.shown)
 
+    def _refuse_part(self, seconds: float) -> None:
+        """Raise InvalidArgument where the one server is a part of a cluster: its keys are some of all, and none tells that."""
+        if not self._is_whole:
+            table = self.attempt(lambda trip: trip.at(self._nodes[0]).exchange([("CLUSTER", "SLOTS")])[0], seconds)
+            if (
+                isinstance(table, list) and len({tuple(row[2][:2]) for row in table}) > 1
+            ):  # Else it is an error: it is none.
+                raise _part_of_cluster(self.address.shown)
+            self._is_whole = True
+
     def _find_all(self) -> None:
         if None in self._slots:
             self.node_of(self._slots.index(None))
@@ -189,9 +203,7 @@ class Servers:
         """Give the server that is to be asked once instead; None is the one that the table says now. Else it raises."""
         shown = self.address.shown
         if refusal.word in MOVED and not self.address.is_cluster:
-            raise InvalidArgument(
-                f"{shown}: the server is one of a cluster: write redis+cluster:// instead"
-            ) from refusal
+            raise _part_of_cluster(shown) from refusal
         demoted = refusal.word == "READONLY" and self.address.is_cluster
         if monotonic() >= deadline or not (refusal.word in MOVED or refusal.word in PASSING or demoted):
             raise refused(refusal, shown) from refusal
@@ -209,7 +221,11 @@ class Servers:
         return Node(host or self.address.seeds[0][0], int(port))
 
     def _wait_for(self, loss: Lost, deadline: float, pauses: Iterator[float]) -> None:
-        if loss.writing or loss.foreign or not self._met or monotonic() >= deadline:
+        is_over = monotonic() >= deadline
+        if loss.writing or loss.foreign or not self._met or is_over:
+            self._met = self._met and (
+                self.address.is_cluster or not is_over
+            )  # One that stays away is waited for once.
             raise lost(loss, self.address.shown) from loss
         sleep(next(pauses))
         self._refresh_if_possible()
@@ -225,6 +241,10 @@ class Servers:
         self._pid = os.getpid()
         for node in self._nodes:
             node.idle = []
+
+
+def _part_of_cluster(shown: str) -> InvalidArgument:
+    return InvalidArgument(f"{shown}: the server is one of a cluster: write redis+cluster:// instead")
 
 
 def _pauses() -> Iterator[float]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 
 from hiredis import ProtocolError, ReplyError
 
-from kvcli.errors import AccessDenied, Full, InputOutput, KvError, NoSuchStore, ReadOnly
+from kvcli.errors import AccessDenied, Full, InputOutput, InvalidArgument, KvError, NoSuchStore, ReadOnly
 from kvcli.remote_errors import OutcomeUnknown, PasswordNeeded, Unavailable, WrongKind
 
 TYPE_CHECKING = False
@@ -39,6 +40,7 @@ BY_WORD: dict[str, tuple[type[KvError], str]] = {
 }
 PASSING = {"LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY"}  # It changed nothing, and may work soon.
 MOVED = ("MOVED", "ASK")
+UNWELCOME = re.compile("ALERT_(CERTIFICATE|BAD_CERT|UNSUPPORTED_CERT|UNKNOWN_CA|ACCESS_DENIED)")
 FOREIGN = "is not a Redis server: look at the host and the port in the URL"
 ENDLESS = "sends more than it was asked for: look at the host and the port in the URL"
 CROWDED = "max number of clients"
@@ -114,6 +116,8 @@ def refused(error: Exception, shown: str) -> KvError:
         advice = f"{text.removeprefix('NOPERM ')}: {advice}"
     if kind is not None:
         return kind(f"{shown}: {advice}")
+    if "cluster support disabled" in text:
+        return InvalidArgument(f"{shown}: the server is none of a cluster: write redis:// instead")
     if CROWDED in text:
         return Unavailable(f"{shown}: the server has too many clients: try again")
     return InputOutput(f"{shown}: the server refused: {text}")
@@ -143,23 +147,31 @@ def lost(error: Lost, shown: str) -> KvError:
 
 def not_connected(error: Exception, name: str, address: Address) -> Exception:
     """Give what a failed attempt to connect means: Lost where another attempt could go otherwise, else our error."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        reason = error.verify_message or "it cannot be verified"
-        return AccessDenied(
-            f"{address.shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
-        )
-    if isinstance(error, ssl.SSLError):
-        return InputOutput(
-            f"{address.shown}: no TLS with {name} ({error.reason or error}): redis:// is the scheme without TLS"
-        )
+    if isinstance(error, ssl.SSLError) and error.reason is not None:
+        return _of_tls(error, name, address.shown)
     if isinstance(error, (socket.gaierror, ValueError)):
         return NoSuchStore(f"{address.shown}: there is no host {name.rpartition(':')[0]!r}: look at the URL")
     return Lost(name, error, [], writing=False)
 
 
+def _of_tls(error: ssl.SSLError, name: str, shown: str) -> KvError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message or "it cannot be verified"
+        return AccessDenied(
+            f"{shown}: the certificate of {name} is not accepted ({reason}): name the authority that signed it, ?ca=FILE"
+        )
+    if UNWELCOME.search(error.reason):
+        return AccessDenied(
+            f"{shown}: {name} does not accept this side ({error.reason}): name a certificate that it knows, ?cert=FILE&key=FILE"
+        )
+    return InputOutput(f"{shown}: no TLS with {name} ({error.reason}): redis:// is the scheme without TLS")
+
+
 def unwelcome(error: ReplyError, command: Command, name: str, address: Address) -> Exception:
     """Give what it means that AUTH or SELECT was refused."""
     text = str(error)
+    if command[0] == "AUTH" and address.password is None:  # Of a user who needs none it would have been taken.
+        return refused(Exception("NOAUTH"), address.shown)
     if text.startswith("ERR") and CROWDED not in text:
         if command[0] == "AUTH":
             return AccessDenied(f"{address.shown}: {BY_WORD['WRONGPASS'][1]}")
