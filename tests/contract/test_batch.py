@@ -27,6 +27,14 @@ def test_set_many_lets_the_last_win(bucket: Bucket) -> None:
     assert bucket.get("k") == b"2"
 
 
+@pytest.mark.parametrize(("room", "values"), [(3, [b"22", b"1", b""]), (2, [b"22", b"1"]), (1, [b"22"])])
+def test_values_end_where_the_room_does(bucket: Bucket, room: int, values: list[bytes]) -> None:
+    """The last is the first that does not fit; what fits just so, fits."""
+    set_many(bucket, [("a", b"1"), ("b", b"22"), ("c", b"")])
+    keys = [b"b", b"a", b"c"]
+    assert bucket.store.read(lambda snapshot: snapshot.get_many(bucket.name, keys, room)) == values
+
+
 @pytest.mark.parametrize("bad", ["", "k" * 2000, "\ud800"])
 @pytest.mark.parametrize("place", [0, 3, 63, 64, 65, 1000])
 def test_set_many_with_a_bad_key_sets_nothing(bucket: Bucket, bad: str, place: int) -> None:

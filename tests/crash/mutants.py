@@ -54,7 +54,23 @@ CACHE = (
 SPIN = ("test_spin.py", "test_copy.py")
 REMOTE = tuple(
     f"redis/test_{name}.py"
-    for name in ("layout", "pages", "refused", "order", "errors", "draft", "gone", "resume", "slots", "cli")
+    for name in (
+        *(
+            "layout",
+            "pages",
+            "refused",
+            "order",
+            "errors",
+            "address",
+            "rights",
+            "draft",
+            "gone",
+            "away",
+            "tls",
+            "stopped",
+        ),
+        *("resume", "slots", "cli"),
+    )
 )
 SERVERS = (*REMOTE, "redis/test_copy.py", *CONTRACT, "redis/test_nonsense.py", "redis/test_failover.py")
 REMOTE_CACHE = ("redis/test_cache.py",)
@@ -100,6 +116,7 @@ TESTS = {
     "kvcli/engine/readers.py": ("test_readers.py", "test_lives.py"),
     "kvcli/engine/redis/__init__.py": (*REMOTE, *REMOTE_CACHE),
     "kvcli/engine/redis/address.py": ("redis/test_secrets.py", *SERVERS),
+    "kvcli/engine/redis/certificates.py": ("redis/test_tls.py", *SERVERS),
     "kvcli/engine/redis/flight.py": SERVERS,
     "kvcli/engine/redis/guard.py": ("contract/test_atomics.py", *TOKENS, *SERVERS),
     "kvcli/engine/redis/joining.py": SERVERS,

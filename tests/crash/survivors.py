@@ -16,6 +16,7 @@ EQUIVALENT = {
         ),
         "a value as long as that has pages of its own; one that only says it is, runs out of its page, which is told anyway",
     ),
+    "kvcli/engine/redis/scan.py _stem: 1 -> 2": "a shorter stem finds more names, which the span leaves out again",
     "kvcli/engine/generation.py module: 0 -> 1 #2": "NOTHING stands for no folder: any pair that no folder has does",
     "kvcli/engine/generation.py Generation._allocate: 1 -> 2": "one page more is allocated than the file has, of 256 spare",
     "kvcli/engine/generation.py Generation._allocate: need > self._allocated -> need >= self._allocated": (

@@ -224,7 +224,15 @@ def test_server_that_comes_back_is_waited_for(other: list[Server], tmp_path: obj
 @pytest.mark.parametrize(
     "url",
     [
-        *("redis://h:0", "redis://h:x", "redis://h:70000", "redis://h/x", "redis://h?layout=odd", "redis://h?odd=1"),
+        *(
+            "redis://h:0",
+            "redis://h:x",
+            "redis://h:70000",
+            "redis://h/x",
+            "redis://h?layout=odd",
+            "redis://h?layout=",
+            "redis://h?odd=1",
+        ),
         *(
             "rediss://h?key=f",
             "redis://a,b",

@@ -32,7 +32,7 @@ PAYLOADS = {
     "error of no text": b"-\xff \xff\r\n",
     "ask": b"-ASK\r\n",
     "ask nobody": b"-ASK 1 h:99999\r\n",
-    "slots of nobody": b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$1\r\nh\r\n:99999\r\n$1\r\nx\r\n",
+    "slots of nobody": b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:99999\r\n$1\r\nx\r\n",
     "slots of no host": b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$1\r\n\xff\r\n:1\r\n$1\r\n\xff\r\n",
     "TLS": b"\x15\x03\x01\x00\x02\x02\x46",  # An alert.
 }

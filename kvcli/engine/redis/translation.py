@@ -82,8 +82,7 @@ class Refused(Exception):
     """A server's answer was an error: its first word says which, as is the protocol's custom."""
 
     def __init__(self, error: Exception) -> None:
-        """Hold the text."""
-        super().__init__(str(error))
+        """Hold the error."""
         self.word = str(error).partition(" ")[0]
 
     @property
