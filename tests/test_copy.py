@@ -166,6 +166,15 @@ def test_bucket_that_cannot_be_made_is_told_before_anything_is_written(kvcli: Ru
     assert held("b") == {"default": {}, "named": {"l": b"2"}, "own": {"k": b"1"}}
 
 
+def test_store_of_spin_that_no_bucket_can_be_called_is_told(kvcli: Run) -> None:
+    """It is named, with the way to copy it all the same."""
+    made("spin.db", ("", "a", b"1"))
+    ran = kvcli("copy", "spin:spin.db", "new")
+    assert (ran.returncode, b"--bucket '=NAME'" in ran.stderr) == (2, True)
+    assert kvcli("copy", "spin:spin.db", "new", "--bucket", "=b").returncode == 0
+    assert held("new")["b"] == {"a": b"1"}
+
+
 def test_environment_of_another_program_takes_adopt(kvcli: Run) -> None:
     """What another program made is written to with --adopt alone."""
     fill("a", default={"k": b"1"})

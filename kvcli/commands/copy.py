@@ -17,7 +17,7 @@ from kvcli.batch import CHUNK_BYTES, CHUNK_PAIRS, put_pairs
 from kvcli.commands import Progress, Table
 from kvcli.engine import SPIN
 from kvcli.engine.transaction import PAGE_BYTES_MAX, Span
-from kvcli.errors import InvalidArgument, InvalidKey, KvError, MalformedData, NotAnInteger, ReadOnly
+from kvcli.errors import InvalidArgument, InvalidBucketName, InvalidKey, KvError, MalformedData, NotAnInteger, ReadOnly
 from kvcli.location import without_password
 from kvcli.store import PAGE_KEYS, Bucket, as_text, bucket_name, new_bucket_name
 
@@ -111,7 +111,10 @@ def _make(goal: Store, names: list[str]) -> None:
     known = goal.buckets()
     missing = [name for name in names if name not in known]
     for name in missing:
-        new_bucket_name(name)
+        try:
+            new_bucket_name(name)
+        except InvalidBucketName as error:
+            raise InvalidBucketName(f"{name!r}: {error}; copy it into another, --bucket '{name}=NAME'") from error
     for name in missing:
         goal.create(name)
 
