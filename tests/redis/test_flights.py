@@ -31,17 +31,23 @@ class Silent:
 
     def __init__(self) -> None:
         """Listen."""
-        self.go, self.ended = threading.Event(), threading.Event()
+        self.go, self.ended, self.heard = threading.Event(), threading.Event(), False
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.place = f"127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
+
+    def hear(self, _number: int, _frame: object) -> None:
+        """Be the handler of Ctrl-C: once is enough."""
+        if not self.heard:
+            self.heard = True
+            raise KeyboardInterrupt
 
     def _serve(self) -> None:
         client, _ = self._listening.accept()
         with contextlib.suppress(OSError), client, self._listening:
             client.recv(1)
             self.go.wait()
-            while signal.getsignal(signal.SIGINT) is hear:
+            while not self.heard:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 time.sleep(0.01)
             while client.recv(1 << 20):
@@ -49,17 +55,12 @@ class Silent:
         self.ended.set()
 
 
-def hear(_number: int, _frame: object) -> None:
-    """Be the handler of SIGINT: once is enough."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 @pytest.fixture
 def silent() -> Iterator[Silent]:
     """Start one, and hear one Ctrl-C."""
-    before = signal.signal(signal.SIGINT, hear)
-    yield Silent()
+    server = Silent()
+    before = signal.signal(signal.SIGINT, server.hear)
+    yield server
     signal.signal(signal.SIGINT, before)
 
 
