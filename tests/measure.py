@@ -30,6 +30,7 @@ TESTS = (
     ),
     *("test_engine_faults.py", "test_file_faults.py", "test_cache_faults.py", "test_claim_faults.py"),
     *("test_copy_faults.py", "test_exit_codes.py"),
+    *("redis", "test_spin.py", "test_copy.py", "test_inspection.py"),
     # Of the many ways to damage a file, those that come to lines which nothing else comes to.
     *(
         f"test_damage.py::test_{name}"

@@ -132,6 +132,26 @@ def test_lock_is_waited_for(here: str, writable: bool) -> None:
     holder.close()
 
 
+def test_what_is_there_is_larger_than_what_comes(kvcli: Run) -> None:
+    """Values of several megabytes are not all looked at, to be overwritten."""
+    small = [("default", f"{at}", b"%d" % at) for at in range(9)]
+    target = made("t.db", *[(store, key, bytes(300_000)) for store, key, _ in small])
+    assert kvcli("copy", made("small.db", *small), target).stdout == b"default\t9\t0\t0\t0\n"
+    assert rows("t.db") == {*small}
+
+
+def test_writer_that_ends_is_waited_for(here: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's own patience is short, so that Ctrl-C is heard; it is asked again until the time is up."""
+    file = Spin(os.path.join(here, "s.db"), writable=True, lock_timeout=0.01)
+    with table("s.db") as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        looks = iter(["", "ROLLBACK"])
+        monkeypatch.setattr("kvcli.engine.spin.monotonic", lambda: connection.execute(next(looks, "")).rowcount)
+        file.write(lambda update: update.put_many(b"default", [(b"k", b"2")], lambda _: None), 1)
+    file.close()
+    assert ("default", "k", b"2") in rows("s.db")
+
+
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_writer_is_waited_for_no_longer_than_said(kvcli: Run, filled: str, mode: str) -> None:
     """A file that another program writes to is exit code 75 once --lock-timeout is over; nothing is written."""
@@ -200,6 +220,19 @@ def test_what_is_no_file_is_refused(kvcli: Run, filled: str, make: object) -> No
     assert kvcli("copy", "spin:x", "b").returncode == 66
     assert kvcli("copy", filled, "spin:x").returncode == 66
     assert kvcli("copy", filled, "spin:no/x.db").returncode == 66
+
+
+@pytest.mark.parametrize("name", ["nobody", "\udcff"])
+def test_store_that_is_not_there_is_told(kvcli: Run, name: str) -> None:
+    """As any bucket that is not there; names of Spin's are UTF-8."""
+    ran = kvcli("copy", "spin:s.db", "b", "--bucket", name)
+    assert (ran.returncode, b"no bucket" in ran.stderr) == (66, True)
+
+
+def test_name_that_no_file_can_have_is_told(kvcli: Run, filled: str) -> None:
+    """What the system says is told as of a folder."""
+    ran = kvcli("copy", filled, f"spin:{'x' * 300}")
+    assert (ran.returncode, ran.stderr.endswith(b"the path is too long\n")) == (66, True)
 
 
 def test_damage_is_told(kvcli: Run) -> None:

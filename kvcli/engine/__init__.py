@@ -200,8 +200,6 @@ def create(identifier: str) -> None:
 
     Raises AccessDenied, Full, or NoSuchStore where the path is taken by something else.
     """
-    if is_remote(identifier):
-        return
     from kvcli.engine.creation import create_environment
 
     create_environment(_path(identifier))

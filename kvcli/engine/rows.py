@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.transaction import NO_IDENTITY, PAGE_BYTES_MAX, Span, no_such_bucket
 from kvcli.engine.update import Update
-from kvcli.errors import InvalidKey, MalformedData
+from kvcli.errors import MalformedData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,25 +68,25 @@ class Rows(Update):
 
     def check(self, bucket: bytes) -> None:
         """See Snapshot.check. `default` always is."""
-        if bucket != DEFAULT_BUCKET and not self._connection.execute(ANY, (_decoded(bucket),)).fetchone():
+        if bucket != DEFAULT_BUCKET and not self._has_bucket(bucket):
             raise no_such_bucket(bucket, self.buckets())
 
     def count(self, bucket: bytes) -> int:
         """See Snapshot.count."""
-        rows = self._connection.execute("SELECT count(*) FROM spin_key_value WHERE store = ?", (_decoded(bucket),))
+        rows = self._connection.execute("SELECT count(*) FROM spin_key_value WHERE store = ?", (bucket.decode(),))
         count: int = rows.fetchone()[0]
         return count
 
     def keys(self, bucket: bytes, span: Span, count: int) -> list[bytes]:
         """See Snapshot.keys; forwards only."""
-        rows = self._connection.execute(KEYS, (_decoded(bucket), _decoded(span.low), count)).fetchall()
+        rows = self._connection.execute(KEYS, (bucket.decode(), span.low.decode(), count)).fetchall()
         return [self._text(kind, key) for kind, key in rows if span.holds(key)]
 
     def items(self, bucket: bytes, span: Span, count: int) -> list[tuple[bytes, bytes]]:
         """See Snapshot.items; forwards only."""
         page: list[tuple[bytes, bytes]] = []
         room = PAGE_BYTES_MAX
-        rows = self._connection.execute(ITEMS, (_decoded(bucket), _decoded(span.low), count))
+        rows = self._connection.execute(ITEMS, (bucket.decode(), span.low.decode(), count))
         for key_kind, key, value_kind, value in rows:
             if room <= 0 or not span.holds(key):
                 break
@@ -97,11 +97,11 @@ class Rows(Update):
 
     def get_many(self, bucket: bytes, keys: list[bytes], room: int | None = None) -> list[bytes | None]:
         """See Snapshot.get_many."""
-        store = _decoded(bucket)
+        store = bucket.decode()
         values: list[bytes | None] = []
         for key in keys:
             found = self._connection.execute(
-                "SELECT typeof(value), value FROM spin_key_value WHERE store = ? AND key = ?", (store, _decoded(key))
+                "SELECT typeof(value), value FROM spin_key_value WHERE store = ? AND key = ?", (store, key.decode())
             ).fetchone()
             values.append(None if found is None else self._bytes(found[0], found[1], key))
             if found is not None and room is not None:
@@ -120,11 +120,18 @@ class Rows(Update):
 
     def put_many(self, bucket: bytes, pairs: Iterable[tuple[bytes, bytes]], check: Callable[[bytes], object]) -> None:
         """See Update.put_many."""
-        store, pairs = _decoded(bucket), list(pairs)
+        store, pairs = bucket.decode(), list(pairs)
         for length in {len(key) for key, _ in pairs}:
             check(bytes(length))
-        rows = [(store, _decoded(key), value) for key, value in pairs]
+        rows = [(store, key.decode(), value) for key, value in pairs]
         self._connection.executemany(PUT, rows)
+
+    def _has_bucket(self, bucket: bytes) -> bool:
+        try:
+            name = bucket.decode()
+        except UnicodeDecodeError:
+            return False  # Spin's are text.
+        return self._connection.execute(ANY, (name,)).fetchone() is not None
 
     def _text(self, kind: bytes, raw: bytes) -> bytes:
         """Give the bytes of text. Raises MalformedData for what Spin cannot have written."""
@@ -151,11 +158,3 @@ def unpack_counter(value: bytes) -> int | None:
 def pack_counter(number: int) -> bytes:
     """Give what Spin's increment goes on from."""
     return number.to_bytes(COUNTER_BYTES, "little", signed=True)
-
-
-def _decoded(raw: bytes) -> str:
-    """Give the text that SQLite takes. Raises InvalidKey for bytes that are none."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidKey("the key is no UTF-8, as one of Spin's is") from error

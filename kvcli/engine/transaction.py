@@ -99,9 +99,9 @@ class Snapshot(Pages):
         """The revision of what this snapshot shows, for handles: who writes later has a higher one."""
         return self.revision
 
-    def sight(self, bucket: bytes, key: bytes) -> int:  # noqa: ARG002 - it is the same for all keys
-        """Give what `unchanged` compares with, for a key that is seen now."""
-        return self.seen
+    def sight(self, bucket: bytes, key: bytes) -> int:
+        """Give what `unchanged` compares with, for a key that is seen now, where the engine remembers no writes."""
+        raise NotImplementedError
 
     def identity(self) -> bytes:
         """Give the id of this store: random, and tied to its file."""

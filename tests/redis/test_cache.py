@@ -162,3 +162,20 @@ def test_commands(kvcli: Run, server: Server) -> None:
     assert (figures["entries"], figures["path"]) == (2, server.url)
     assert kvcli("cache", "clear", **where).returncode == 0
     assert kvcli("cache", "get", "k", **where).returncode == 1
+
+
+def test_purge_leaves_it_to_the_server(cache: Cache) -> None:
+    """What has expired is gone already, so nothing is purged, and nothing else goes."""
+    cache.set("k", b"v")
+    assert (cache.purge(), cache.get("k")) == (0, b"v")
+
+
+def test_close_twice(server: Server) -> None:
+    """Closing is safe to repeat, and what was counted is counted once."""
+    server.flush()
+    with Store(server.url) as store:
+        cache = Cache(store)
+        cache.get("k")
+        cache.close()
+        cache.close()
+    assert server.cli("HGET", "__kvcli__:cache-counts", "misses") == "1"

@@ -92,3 +92,14 @@ def test_two_databases_in_two_layouts(kvcli: Run, server: Server) -> None:
     server.cli("SET", "k", "v")
     done = kvcli("copy", server.url + "?layout=flat", server.url[:-1] + "3")
     assert (done.returncode, server.cli("-n", "3", "GET", "default:k")) == (0, "v"), done.stderr
+
+
+def test_what_is_there_is_larger_than_what_comes(kvcli: Run, path: str, url: str) -> None:
+    """Values of several megabytes are not all looked at, to be overwritten."""
+    pairs = [(f"k{number}", b"%d" % number) for number in range(20)]
+    with Store(path) as store, Store(url) as far:
+        set_many(store.open("default"), pairs)
+        set_many(far.open("default"), [(key, bytes(300_000)) for key, _ in pairs])
+    assert counted(kvcli, path, url) == {"copied": 20, "same": 0, "kept": 0, "refused": 0}
+    with Store(url) as far:
+        assert [far.open("default").get(key) for key, _ in pairs] == [value for _, value in pairs]

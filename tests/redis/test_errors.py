@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +13,6 @@ from kvcli.errors import (
     Full,
     InvalidArgument,
     KvError,
-    NoSuchFile,
     NoSuchStore,
     ReadOnly,
 )
@@ -274,36 +272,3 @@ def test_address_of_a_cluster() -> None:
     """Hosts are separated by commas; a port that is not said is the usual one."""
     address = parse("rediss+cluster://a:1,b,[::1]:2", {})
     assert (address.seeds, address.is_cluster, address.tls) == ([("a", 1), ("b", 6379), ("::1", 2)], True, {})
-
-
-def make_certificates(folder: str) -> None:
-    """Make an authority and a certificate for localhost, by openssl."""
-
-    def openssl(*words: str) -> None:
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-    days = ("-days", "2", "-nodes")
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca", *days)
-    openssl("req", "-newkey", "rsa:2048", "-keyout", "s.key", "-out", "s.csr", "-subj", "/CN=localhost", "-nodes")
-    with open(f"{folder}/names", "w", encoding="utf-8") as file:
-        file.write("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    authority = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
-    openssl("x509", "-req", "-in", "s.csr", *authority, "-out", "s.pem", "-days", "2", "-extfile", "names")
-
-
-def test_tls(other: list[Server], tmp_path: object) -> None:
-    """Over TLS a certificate is checked; one that is not known is refused with what to do, and so is a plain connection."""
-    make_certificates(str(tmp_path))
-    port = free_port()
-    files = [f"--tls-{kind}-file" for kind in ("cert", "key", "ca-cert")]
-    names = [f"{tmp_path}/{name}" for name in ("s.pem", "s.key", "ca.pem")]
-    settings = [word for pair in zip(files, names, strict=True) for word in pair]
-    other.append(Server(str(tmp_path), "--tls-port", str(port), "--tls-auth-clients", "no", *settings))
-    bucket = Store(f"rediss://127.0.0.1:{port}?ca={tmp_path}/ca.pem").open("default")
-    bucket.set("k", b"v")
-    assert bucket.get("k") == b"v"
-    code, message = code_of(f"rediss://127.0.0.1:{port}")
-    assert (code, "?ca=FILE" in message) == (AccessDenied.exit_code, True)
-    with pytest.raises(NoSuchFile, match="nowhere"):
-        Store(f"rediss://127.0.0.1:{port}?ca=nowhere").open("default").get("k")
-    assert code_of(f"rediss://127.0.0.1:{other[0].port}?timeout=0.2")[0] == 75  # It waits for a command that is none.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Run
-from tests.redis.servers import MISSING, free_port
+from tests.redis.servers import MISSING, Server, free_port
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 LINES = b'{"op":"set","key":"a","value":"1"}\n{"op":"get","key":"a"}\n'
@@ -67,3 +67,11 @@ def test_batch_sees_that_nobody_answers_before_it_reads(kvcli: Run) -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+def test_batch_on_a_server_that_asks_for_a_password(kvcli: Run, tmp_path: object) -> None:
+    """It answers, and yet nothing can be asked of it: that is told before anything is read."""
+    guarded = Server(str(tmp_path), "--requirepass", "s3cret")
+    done = kvcli("batch", "-s", guarded.url, input=LINES)
+    guarded.stop()
+    assert (done.returncode, done.stdout, b"KVCLI_REDIS_PASSWORD" in done.stderr) == (77, b"", True)

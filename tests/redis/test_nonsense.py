@@ -87,6 +87,22 @@ def serve_endlessly(client: socket.socket, start: bytes) -> None:
             return
 
 
+def greet(client: socket.socket, payload: bytes) -> None:
+    """Answer to whatever comes first."""
+    with client:
+        client.recv(1 << 16)
+        client.sendall(payload)
+
+
+def serve_as_all(client: socket.socket, payload: bytes) -> None:
+    """Have all slots, and answer alike to all that is not about them."""
+    host, port = client.getsockname()
+    slots = b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n%b\r\n:%d\r\n" % (host.encode(), port)
+    with client:
+        while said := client.recv(1 << 16):
+            client.sendall(slots if b"SLOTS" in said else payload)
+
+
 def serve(client: socket.socket, payload: bytes) -> None:
     """Answer until the client goes."""
     with client:
@@ -129,11 +145,24 @@ def test_it_is_told_that_no_redis_answers(
     assert f"what answers at {place} is not a Redis server" in told.err
 
 
+@pytest.mark.parametrize("ask", [b"-ASK\r\n", b"-ASK 1 h:99999\r\n", b"-ASK 1 h:x\r\n"])
+def test_it_is_told_of_a_key_that_is_nowhere(answering: Start, capfd: pytest.CaptureFixture[str], ask: bytes) -> None:
+    """A cluster whose key is on the move to what is no place is none."""
+    assert run(["get", "k", "-s", f"redis+cluster://{answering(ask, serve_as_all)}"]) == 74
+    assert "is not a Redis server" in capfd.readouterr().err
+
+
 def test_it_is_told_of_what_is_greeted_first(answering: Start, capfd: pytest.CaptureFixture[str]) -> None:
     """A user and a database are told first; what that is answered with is looked at as well."""
     place = answering(b":7\r\n")
     assert run(["get", "k", "-s", f"redis://u:p@{place}/1"]) == 74
     assert f"what answers at {place} is not a Redis server" in capfd.readouterr().err
+
+
+def test_it_is_told_that_no_tls_is_spoken(answering: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    """Where another protocol answers to TLS, the line names the scheme without it."""
+    assert run(["get", "k", "-s", f"rediss://{answering(HTTP, greet)}"]) == 74
+    assert "redis:// is the scheme without TLS" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("start", [b"$9000000000\r\n", b"+", b"*9\r\n$8000000000\r\n"])

@@ -12,6 +12,7 @@ from kvcli.errors import InvalidArgument, InvalidCursor
 from kvcli.remote_errors import Unavailable
 from kvcli.store import Bucket, Store
 from tests.redis.cluster import Cluster
+from tests.redis.proxy import Proxy
 from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -34,7 +35,9 @@ def walk(bucket: Bucket, span: Span, count: int) -> list[list[bytes]]:
     cursor: str | None = None
     while not pages or cursor is not None:
         with Store(bucket.store.path, read_only=True) as store:
-            page, place = store.open("default").page(span, None if cursor is None else cursors.unpack(cursor), count)
+            page, place = store.open(bucket.name.decode()).page(
+                span, None if cursor is None else cursors.unpack(cursor), count
+            )
         pages.append(page)
         cursor = None if place is None else cursors.pack(place)
     return pages
@@ -150,3 +153,32 @@ def test_walk_over_a_restart(tmp_path: object) -> None:
     with pytest.raises(Unavailable, match="begin again"):
         next(pages)
     server.stop()
+
+
+def test_page_ends_early_where_nothing_is_found(filled: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket of few keys among very many of others comes in several pages, empty ones too, so that none takes long."""
+    monkeypatch.setattr("kvcli.engine.redis.scan.STEPS_PER_PAGE", 1)
+    monkeypatch.setattr("kvcli.engine.redis.scan.NAMES_PER_STEP", 100)
+    filled.store.create("few")
+    few = filled.store.open("few")
+    set_many(few, [("a", b""), ("b", b"")])
+    pages = walk(few, Span(), 1000)
+    assert (sorted(key for page in pages for key in page), [] in pages) == ([b"a", b"b"], True)
+
+
+def test_look_for_buckets_is_bounded(filled: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets that were declared are listed all; of others those that a look at so many names comes upon."""
+    monkeypatch.setattr("kvcli.engine.redis.scan.DISCOVERED_STEPS", 0)
+    filled.store.create("declared")
+    assert filled.store.buckets() == ["declared", "default"]
+
+
+def test_server_that_does_not_say_which_one_it_is(server: Server) -> None:
+    """Nothing tells then that it was started anew; but one page follows another."""
+    server.flush()
+    proxy = Proxy(server.port, b"", "cut", times=0, hidden=b"run_id")
+    bucket = Store(proxy.url).open("default")
+    set_many(bucket, [(key, b"") for key in KEYS])
+    pages = walk(bucket, Span(), 1000)
+    assert sorted(key.decode() for page in pages for key in page) == KEYS
+    proxy.close()

@@ -104,3 +104,18 @@ def test_cluster_some_of_whose_slots_nobody_has(kvcli: Run, tmp_path: object, wo
     done = kvcli(*words, "-s", lone.url.replace("redis", "redis+cluster"), "--lock-timeout", "0.1")
     lone.stop()
     assert (done.returncode, b"served by nobody" in done.stderr) == (75, True)
+
+
+def test_bucket_whose_keys_may_not_be_deleted(server: Server, kvcli: Run) -> None:
+    """It is told which right is missing, not that the bucket is gone."""
+    url = user(server, "-del")
+    server.cli("SET", "users:ann", "1")
+    done = kvcli("bucket", "drop", "users", "--yes", "-s", url)
+    assert (done.returncode, b"'del'" in done.stderr, server.cli("EXISTS", "users:ann")) == (77, True, "1")
+
+
+@pytest.mark.parametrize("words", [("incr", "n"), ("batch",)])
+def test_sum_that_a_user_may_not_write(server: Server, kvcli: Run, words: tuple[str, ...]) -> None:
+    """What has nothing to do with the number is told as what it is."""
+    done = kvcli(*words, "-s", user(server, "-incrby"), input=b'{"op":"incr","key":"n"}\n')
+    assert (done.returncode, b"'incrby'" in done.stderr) == (77, True), done.stderr

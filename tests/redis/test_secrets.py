@@ -43,3 +43,8 @@ def test_copy_into_itself_tells_no_password(kvcli: Run, server: Server) -> None:
     url = server.url.replace("//", "//twice:s3@")
     done = kvcli("copy", url, url)
     assert (done.returncode, b"twice:***@" in done.stderr, b"s3" in done.stdout + done.stderr) == (2, True, False)
+
+
+def test_address_shows_no_password() -> None:
+    """Not even to who debugs, and logs what an engine holds."""
+    assert repr(parse("redis://u:s3@h/1", {})) == "Address('redis://u:***@h/1')"

@@ -21,19 +21,23 @@ def joined(address: Address, host: str, port: int) -> socket.socket:
     """Connect, and wait for so long for whatever is asked. Raises Lost where nobody answers, and what is ours."""
     context = None if address.tls is None else _context(**address.tls)
     try:
-        plain = socket.create_connection((host, port), address.seconds)
+        sock = socket.create_connection((host, port), address.seconds)
     except (OSError, ValueError) as error:  # ValueError: of what cannot even be looked for as a host.
         raise not_connected(error, f"{host}:{port}", address) from error
     try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return plain if context is None else context.wrap_socket(plain, server_hostname=host)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if context is not None:
+            # Not shaken hands on by the way: what is interrupted then has no name, and stays open.
+            sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+            sock.do_handshake()
     except OSError as error:
-        plain.close()
+        sock.close()
         raise not_connected(error, f"{host}:{port}", address) from error
     except BaseException:
-        plain.close()
+        sock.close()
         raise
+    return sock
 
 
 def first_words(address: Address) -> list[Command]:

@@ -53,7 +53,11 @@ class Link:
     def to(cls, address: Address, host: str, port: int) -> Link:
         """Connect. Raises Lost where nobody answers, and what is ours where somebody does and will not."""
         link = cls(joined(address, host, port), f"{host}:{port}")
-        link._begin(address)
+        try:
+            link._begin(address)
+        except BaseException:
+            link.close()  # Not by forgetting it: the exception remembers.
+            raise
         return link
 
     def call(self, *words: Word, writes: bool = False) -> Any:
@@ -149,7 +153,6 @@ class Link:
         answers = self.exchange(words) if words else []
         for command, answer in zip(words, answers, strict=True):
             if isinstance(answer, ReplyError):
-                self.close()
                 raise unwelcome(answer, command, self.name, address)
 
     def _feed(self, answers: list[Any]) -> int:

@@ -6,7 +6,6 @@ import os
 import re
 from binascii import crc_hqx
 
-from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.transaction import PRIVATE
 from kvcli.errors import InvalidBucketName, InvalidKey
 
@@ -48,12 +47,11 @@ class Names:
             )
         return bucket
 
-    def bucket_of(self, name: bytes) -> bytes | None:
-        """Give the bucket that a name on the server belongs to, None for what is in none."""
-        if self.is_flat:
-            return DEFAULT_BUCKET
-        bucket, separator, key = name.partition(SEPARATOR)
-        return bucket if separator and bucket and key and bucket != PRIVATE else None
+
+def bucket_of(name: bytes) -> bytes | None:
+    """Give the bucket that a name on the server belongs to, None for what is in none."""
+    bucket, separator, key = name.partition(SEPARATOR)
+    return bucket if separator and bucket and key and bucket != PRIVATE else None
 
 
 def pattern(start: bytes) -> bytes:

@@ -8,7 +8,7 @@ from kvcli.engine import DEFAULT_BUCKET
 from kvcli.engine.redis.flight import fly
 from kvcli.engine.redis.names import REGISTRY, note_of
 from kvcli.engine.redis.scan import count_names, discovered, has_names, scan_page
-from kvcli.engine.transaction import PAGE_BYTES_MAX, Snapshot, no_such_bucket
+from kvcli.engine.transaction import Snapshot, no_such_bucket
 from kvcli.errors import KvError
 from kvcli.token import sight
 
@@ -98,12 +98,6 @@ class Reading(Snapshot):
                 break
         return found
 
-    def items(self, bucket: bytes, span: Span, count: int) -> list[tuple[bytes, bytes]]:
-        """Give pairs of the keys that `keys` gives."""
-        keys = self.keys(bucket, span, count)
-        values = self.get_many(bucket, keys, PAGE_BYTES_MAX)
-        return [(key, value) for key, value in zip(keys, values, strict=False) if value is not None]
-
     def page(self, bucket: bytes, span: Span, place: bytes | None, count: int) -> tuple[list[bytes], bytes | None]:
         """See Snapshot.page."""
         self.check(bucket)
@@ -128,7 +122,7 @@ class Reading(Snapshot):
         """Give the buckets that were declared, and those of other programs that a bounded look comes upon."""
         if self._names.is_flat:
             return [DEFAULT_BUCKET]
-        return sorted({*self._declared(), *discovered(self._servers, self._names, self._seconds)})
+        return sorted({*self._declared(), *discovered(self._servers, self._seconds)})
 
     def mark(self, bucket: bytes) -> None:
         """See Snapshot.mark: a server has no such sign."""

@@ -10,15 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from kvcli.engine.redis.names import OWN, pattern
-from kvcli.engine.transaction import PRIVATE, Span
+from kvcli.engine.redis.names import OWN, bucket_of, pattern
+from kvcli.engine.transaction import Span
 from kvcli.errors import InvalidArgument, InvalidCursor
 from kvcli.remote_errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kvcli.engine.redis.names import Names
     from kvcli.engine.redis.servers import Servers
     from kvcli.engine.redis.trip import Node
 
@@ -138,11 +137,11 @@ def all_names(servers: Servers, head: bytes, seconds: float) -> Iterator[list[by
     return _walk(servers, head, seconds)
 
 
-def discovered(servers: Servers, names: Names, seconds: float) -> set[bytes]:
+def discovered(servers: Servers, seconds: float) -> set[bytes]:
     """Give buckets that a look at some hundred thousand names comes upon."""
     found: set[bytes] = set()
     for step, page in enumerate(_walk(servers, b"", seconds)):
-        found.update(bucket for bucket in map(names.bucket_of, page) if bucket is not None and bucket != PRIVATE)
+        found.update(bucket for bucket in map(bucket_of, page) if bucket is not None)
         if step == DISCOVERED_STEPS:
             break
     return found

@@ -149,7 +149,7 @@ class Servers:
                 link.close()
 
     def refresh(self) -> None:
-        """Ask who has which slot. Raises the last Lost where nobody answers."""
+        """Ask who has which slot. Raises Lost where nobody answers, NoSuchStore where there is not even a host."""
         if not self.address.is_cluster:
             return
         missed: Lost | NoSuchStore | None = None
@@ -158,7 +158,7 @@ class Servers:
                 link = self.take(node)
                 table = link.call("CLUSTER", "SLOTS")
             except (Lost, NoSuchStore) as loss:  # Another seed may be there.
-                missed = loss
+                missed = loss if isinstance(loss, Lost) else missed or loss  # One that was there may come back.
             except Refused as refusal:
                 raise refused(refusal, self.address.shown) from refusal
             else:

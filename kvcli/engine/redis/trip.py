@@ -57,12 +57,11 @@ class Trip:
         return self._link or self.at(self._at or self._servers.node_of(slot))
 
     def at(self, node: Node) -> Link:
-        """Give the link to a server."""
-        if self._link is None:
-            self._node = node
-            self._link = self._servers.take(node)
-            if self._at is not None:
-                self._link.ask_once()
+        """Take a link to a server, and give it."""
+        self._node = node
+        self._link = self._servers.take(node)
+        if self._at is not None:
+            self._link.ask_once()
         return self._link
 
     def keep(self) -> tuple[Node, Link]:
