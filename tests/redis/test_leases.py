@@ -59,7 +59,7 @@ def test_those_who_wait_have_it_in_turn(cache: Cache) -> None:
     threads = [threading.Thread(target=drop) for _ in range(2)]
     for thread in threads:
         thread.start()
-    wait_until(lambda: [len(queue) for queue in queues._queues.values()] == [2])
+    wait_until(lambda: 2 in [len(queue) for queue in queues._queues.values()])
     first.drop()
     for thread in threads:
         thread.join()

@@ -28,15 +28,29 @@ def lone(tmp_path: object) -> Iterator[Server]:
     server.stop()
 
 
-def connections(server: Server) -> int:
-    """Count the clients of a server, without who asks."""
-    return len(server.cli("CLIENT", "LIST").splitlines()) - 1
+class Counted:
+    """A user of a server, whose connections are counted: those of other tests may end at any moment."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        """Have no connections."""
+        server.cli("ACL", "SETUSER", name, "on", "nopass", "~*", "+@all")
+        self.url = server.url.replace("//", f"//{name}:any@")
+        self._server, self._name = server, name
+
+    def connections(self) -> int:
+        """Count them."""
+        return self._server.cli("CLIENT", "LIST").count(f" user={self._name} ")
 
 
-def test_few_idle_connections_are_kept(server: Server) -> None:
+@pytest.fixture
+def counted(server: Server, request: pytest.FixtureRequest) -> Counted:
+    """A user for one test."""
+    return Counted(server, request.node.name)
+
+
+def test_few_idle_connections_are_kept(counted: Counted) -> None:
     """Work inside of work has as many connections as it needs; eight are left afterwards, and none once it is closed."""
-    before = connections(server)
-    store = Store(server.url)
+    store = Store(counted.url)
 
     def work(depth: int) -> None:
         def deeper(update: Update) -> None:
@@ -47,15 +61,14 @@ def test_few_idle_connections_are_kept(server: Server) -> None:
         store.write(deeper)
 
     work(12)
-    wait_until(lambda: connections(server) == before + 8)
+    wait_until(lambda: counted.connections() == 8)
     store.close()
-    wait_until(lambda: connections(server) == before)
+    wait_until(lambda: counted.connections() == 0)
 
 
-def test_store_that_is_closed_under_way(server: Server) -> None:
+def test_store_that_is_closed_under_way(counted: Counted, server: Server) -> None:
     """What is on its way ends as it would have, its connection is not kept, and nobody gets another one."""
-    before = connections(server)
-    store = Store(server.url)
+    store = Store(counted.url)
 
     def work(update: Update) -> None:
         update.get(b"default", b"k")
@@ -64,19 +77,18 @@ def test_store_that_is_closed_under_way(server: Server) -> None:
 
     store.write(work)
     assert server.cli("GET", "default:k") == "v"
-    wait_until(lambda: connections(server) == before)
+    wait_until(lambda: counted.connections() == 0)
     with pytest.raises(Other, match="closed"):
         store.open("default").get("k")
 
 
-def test_handle_that_is_left_watches_no_more(server: Server) -> None:
+def test_handle_that_is_left_watches_no_more(counted: Counted) -> None:
     """Behind its `with` block it holds no connection, and its swap loses, since nobody knows what happened meanwhile."""
-    bucket = Store(server.url).open("default")
+    bucket = Store(counted.url).open("default")
     bucket.set("k", b"1")
-    before = connections(server)
-    with Cas.new(bucket, "k") as cas:
-        pass
-    wait_until(lambda: connections(server) < before + 1)
+    with Cas.new(bucket, "k") as cas, Cas.new(bucket, "k"):
+        assert counted.connections() == 2
+    wait_until(lambda: counted.connections() == 0)
     with pytest.raises(CasFailed):
         swap(cas, b"2")
     assert bucket.get("k") == b"1"
