@@ -132,6 +132,14 @@ def test_lock_is_waited_for(here: str, writable: bool) -> None:
     holder.close()
 
 
+def test_key_that_is_there(here: str) -> None:
+    """It is there whatever its value; one that is not there is not."""
+    made("t.db", ("default", "k", b""))
+    file = Spin(os.path.join(here, "t.db"), writable=False, lock_timeout=1)
+    assert file.read(lambda snapshot: [snapshot.has(b"default", key) for key in (b"k", b"l")]) == [True, False]
+    file.close()
+
+
 def test_what_is_there_is_larger_than_what_comes(kvcli: Run) -> None:
     """Values of several megabytes are not all looked at, to be overwritten."""
     small = [("default", f"{at}", b"%d" % at) for at in range(9)]

@@ -152,6 +152,14 @@ def test_it_is_told_of_a_key_that_is_nowhere(answering: Start, capfd: pytest.Cap
     assert "is not a Redis server" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("port", [b"0", b"65536"])
+def test_port_that_there_is_none_of(answering: Start, capfd: pytest.CaptureFixture[str], port: bytes) -> None:
+    """A cluster whose servers have such ones is none."""
+    place = answering(b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%b\r\n" % port)
+    assert run(["get", "k", "-s", f"redis+cluster://{place}"]) == 74
+    assert f"what answers at {place} is not a Redis server" in capfd.readouterr().err
+
+
 def test_it_is_told_of_what_is_greeted_first(answering: Start, capfd: pytest.CaptureFixture[str]) -> None:
     """A user and a database are told first; what that is answered with is looked at as well."""
     place = answering(b":7\r\n")
