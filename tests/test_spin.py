@@ -148,18 +148,6 @@ def test_what_is_there_is_larger_than_what_comes(kvcli: Run) -> None:
     assert rows("t.db") == {*small}
 
 
-def test_writer_that_ends_is_waited_for(here: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite's own patience is short, so that Ctrl-C is heard; it is asked again until the time is up."""
-    file = Spin(os.path.join(here, "s.db"), writable=True, lock_timeout=0.01)
-    with table("s.db") as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        looks = iter(["", "ROLLBACK"])
-        monkeypatch.setattr("kvcli.engine.spin.monotonic", lambda: connection.execute(next(looks, "")).rowcount)
-        file.write(lambda update: update.put_many(b"default", [(b"k", b"2")], lambda _: None), 1)
-    file.close()
-    assert ("default", "k", b"2") in rows("s.db")
-
-
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 def test_writer_is_waited_for_no_longer_than_said(kvcli: Run, filled: str, mode: str) -> None:
     """A file that another program writes to is exit code 75 once --lock-timeout is over; nothing is written."""
