@@ -214,7 +214,6 @@ class Copy:
 
     def _check(self, key: bytes) -> None:
         self._target.check(key)
-        self._target.store.engine.refuse_own(key)
         if self._target.store.engine.are_keys_text:
             try:
                 key.decode()

@@ -114,7 +114,6 @@ class Import:
         for at, (key, _) in enumerate(pairs):
             try:
                 bucket.check(key)
-                bucket.store.engine.refuse_own(key)
             except InvalidKey as error:
                 self._set(bucket, pairs[:at])
                 count = self._count

@@ -94,9 +94,6 @@ class Engine:
         """Watch a key for a Cas handle, where the engine does not remember writes; else None."""
         return None
 
-    def refuse_own(self, key: bytes) -> None:
-        """Raise InvalidKey for a key that is not for data there, since the engine keeps things of its own under it."""
-
     def feeds(self, other: Engine) -> bool:  # noqa: ARG002
         """Tell whether what is written here is found in another one, under other names."""
         return False

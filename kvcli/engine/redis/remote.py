@@ -126,10 +126,6 @@ class Remote(Engine):
 
         return self.servers.attempt(act, self.patience)
 
-    def refuse_own(self, key: bytes) -> None:
-        """See Engine.refuse_own."""
-        self.names.name(DEFAULT_BUCKET, key)
-
     def feeds(self, other: Engine) -> bool:
         """See Engine.feeds: the same database in another layout, be it that of a replica."""
         if not isinstance(other, Remote) or self.names.is_flat == other.names.is_flat:
