@@ -55,25 +55,12 @@ SPIN = ("test_spin.py", "test_copy.py")
 REMOTE = tuple(
     f"redis/test_{name}.py"
     for name in (
-        *(
-            "layout",
-            "pages",
-            "refused",
-            "order",
-            "errors",
-            "address",
-            "rights",
-            "draft",
-            "gone",
-            "away",
-            "tls",
-            "stopped",
-        ),
-        *("resume", "slots", "cli"),
+        *("layout", "pages", "plans", "flights", "links", "refused", "order", "errors", "address", "rights", "draft"),
+        *("gone", "away", "tls", "stopped", "resume", "slots", "cli"),
     )
 )
 SERVERS = (*REMOTE, "redis/test_copy.py", *CONTRACT, "redis/test_nonsense.py", "redis/test_failover.py")
-REMOTE_CACHE = ("redis/test_cache.py",)
+REMOTE_CACHE = ("redis/test_cache.py", "redis/test_leases.py")
 COPIES = ("test_copy_faults.py", "test_backup.py", "test_copies.py", "test_lives.py")
 # Which tests must notice: those that are about a module, the quick ones first. The first to fail ends the run.
 TESTS = {

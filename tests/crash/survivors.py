@@ -16,6 +16,10 @@ EQUIVALENT = {
         ),
         "a value as long as that has pages of its own; one that only says it is, runs out of its page, which is told anyway",
     ),
+    "kvcli/engine/redis/scan.py scan_page: 2 -> 3": "how fast a look grows that finds nothing is no promise",
+    "kvcli/engine/redis/servers.py Servers._other: 5 -> 6": (
+        "a number of six digits is no port either; the length only keeps int from reading very many"
+    ),
     "kvcli/engine/redis/scan.py _stem: 1 -> 2": "a shorter stem finds more names, which the span leaves out again",
     "kvcli/engine/generation.py module: 0 -> 1 #2": "NOTHING stands for no folder: any pair that no folder has does",
     "kvcli/engine/generation.py Generation._allocate: 1 -> 2": "one page more is allocated than the file has, of 256 spare",

@@ -9,7 +9,7 @@ import pytest
 from kvcli.atomics import Cas, swap
 from kvcli.engine.redis.scan import all_names
 from kvcli.engine.update import Update
-from kvcli.errors import CasFailed, InputOutput, Other
+from kvcli.errors import CasFailed, Other
 from kvcli.remote_errors import OutcomeUnknown, Unavailable
 from kvcli.store import Store
 from tests.redis.cluster import wait_until
@@ -106,6 +106,25 @@ def test_swap_without_an_answer(server: Server) -> None:
     proxy.close()
 
 
+def test_second_transaction_of_a_connection_without_an_answer(server: Server) -> None:
+    """It may have happened just as the first one may, so it is not tried again."""
+    proxy = Proxy(server.port, b"second", "swallow")
+    store = Store(proxy.url)
+
+    def put(value: bytes) -> None:
+        def work(update: Update) -> None:
+            update.get(b"default", b"k")  # So it is watched, and written by MULTI.
+            update.put(b"default", b"k", value)
+
+        store.write(work)
+
+    put(b"first")
+    with pytest.raises(OutcomeUnknown, match="may have happened"):
+        put(b"second")
+    assert (server.cli("GET", "default:k"), proxy.connections) == ("second", 1)
+    proxy.close()
+
+
 def test_connection_that_ends_while_a_value_is_sent(server: Server) -> None:
     """Nobody knows how much of what was sent was done, also where not all of it was."""
     proxy = Proxy(server.port, b"SET", "cut")
@@ -113,12 +132,6 @@ def test_connection_that_ends_while_a_value_is_sent(server: Server) -> None:
     with pytest.raises(OutcomeUnknown, match="may have happened"):
         bucket.set("k", bytes(32 << 20))  # More than the two of them and the system hold.
     proxy.close()
-
-
-def test_server_that_is_no_cluster(server: Server) -> None:
-    """Where a cluster was named, what the server says to that is told."""
-    with pytest.raises(InputOutput, match="cluster support disabled"):
-        Store(server.url.replace("redis", "redis+cluster")).open("default").get("k")
 
 
 @pytest.mark.parametrize("seed", ["", ",nowhere.invalid"])
