@@ -194,6 +194,13 @@ def test_drop_takes_the_keys_along(store: Store) -> None:
     assert store.open("b").get("k") is None
 
 
+@pytest.mark.committed
+def test_bucket_that_is_not_there_cannot_be_dropped(store: Store) -> None:
+    """Whoever misspells a name is told."""
+    with pytest.raises(NoSuchBucket):
+        store.drop("nowhere")
+
+
 def test_default_cannot_be_dropped(store: Store) -> None:
     """The bucket default always exists."""
     with pytest.raises(InvalidBucketName):

@@ -16,7 +16,14 @@ EQUIVALENT = {
         ),
         "a value as long as that has pages of its own; one that only says it is, runs out of its page, which is told anyway",
     ),
-    "kvcli/engine/redis/scan.py scan_page: 2 -> 3": "how fast a look grows that finds nothing is no promise",
+    **dict.fromkeys(
+        (
+            "kvcli/engine/redis/scan.py scan_page: 2 -> 3",
+            "kvcli/engine/redis/scan.py scan_page: count - len(found) -> count + len(found)",
+        ),
+        "how many names are looked at in a step is no promise",
+    ),
+    "kvcli/engine/redis/reading.py Reading: 0 -> 1": "what a server's token is compared with is a digest, not this",
     "kvcli/engine/redis/servers.py Servers._other: 5 -> 6": (
         "a number of six digits is no port either; the length only keeps int from reading very many"
     ),

@@ -22,7 +22,7 @@ from kvcli.store import Store
 from tests.conftest import Run
 from tests.redis.cluster import Cluster
 from tests.redis.proxy import Proxy
-from tests.redis.servers import MISSING, Server, free_port
+from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 SECRET = "s3cret/@:"
@@ -52,9 +52,9 @@ def code_of(url: str, key: str = "k") -> tuple[int, str]:
     return caught.value.exit_code, str(caught.value)
 
 
-def test_nobody_answers() -> None:
+def test_nobody_answers(deserted: int) -> None:
     """A port where nobody listens is told at once, and names no password."""
-    code, message = code_of(f"redis://u:{'x' * 9}@127.0.0.1:{free_port()}")
+    code, message = code_of(f"redis://u:{'x' * 9}@127.0.0.1:{deserted}")
     assert code == 75
     assert "connection refused" in message
     assert "x" * 9 not in message
@@ -119,9 +119,9 @@ def test_password_opens(guarded: Server, where: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "words", [("get", "k"), ("config", "show"), ("stat",), ("backup", "f"), ("get", "k", "--json")]
 )
-def test_password_of_a_url_is_never_shown(kvcli: Run, words: tuple[str, ...]) -> None:
+def test_password_of_a_url_is_never_shown(kvcli: Run, deserted: int, words: tuple[str, ...]) -> None:
     """Neither an answer nor an error holds the password."""
-    done = kvcli(*words, env={"KVCLI_STORE": f"redis://u:hunter2@127.0.0.1:{free_port()}"})
+    done = kvcli(*words, env={"KVCLI_STORE": f"redis://u:hunter2@127.0.0.1:{deserted}"})
     assert b"hunter2" not in done.stdout + done.stderr
 
 

@@ -17,7 +17,7 @@ from kvcli.errors import AccessDenied
 from kvcli.remote_errors import Unavailable
 from kvcli.store import Store
 from tests.redis.cluster import Cluster
-from tests.redis.servers import MISSING, Server, free_port
+from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 PAIRS = [(b"a", b"1"), (b"b", b"2")]
@@ -87,9 +87,9 @@ def test_interrupted_flight_ends_its_connection(silent: Silent, where: str) -> N
     assert silent.ended.wait(30), caught
 
 
-def test_flight_to_a_cluster_that_is_not_there() -> None:
+def test_flight_to_a_cluster_that_is_not_there(deserted: int) -> None:
     """Each of its items is told that nobody answers."""
-    engine = Store(f"redis+cluster://127.0.0.1:{free_port()}").engine
+    engine = Store(f"redis+cluster://127.0.0.1:{deserted}").engine
     (answers,) = engine.fly([("put_many", b"default", PAIRS)], 0)
     assert [type(answer) for answer in answers] == [Unavailable] * 2
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Run
-from tests.redis.servers import MISSING, Server, free_port
+from tests.redis.servers import MISSING, Server
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 LINES = b'{"op":"set","key":"a","value":"1"}\n{"op":"get","key":"a"}\n'
@@ -35,9 +35,9 @@ def hanging_up() -> Iterator[int]:
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
 @pytest.mark.parametrize("option", [(), ("--keep-going",), ("--atomic",), ("-b", "users")])
-def test_batch_on_a_server_that_is_not_there(kvcli: Run, scheme: str, option: tuple[str, ...]) -> None:
+def test_batch_on_a_server_that_is_not_there(kvcli: Run, deserted: int, scheme: str, option: tuple[str, ...]) -> None:
     """Nobody listens: no operation is answered."""
-    done = kvcli("batch", *option, "-s", f"{scheme}://127.0.0.1:{free_port()}", input=LINES)
+    done = kvcli("batch", *option, "-s", f"{scheme}://127.0.0.1:{deserted}", input=LINES)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (75, b"", 1)
     assert b"see that the server runs" in done.stderr
 
@@ -50,18 +50,18 @@ def test_batch_on_a_server_that_hangs_up(kvcli: Run, hanging_up: int, option: tu
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (75, b"", 1)
 
 
-def test_batch_whose_first_operation_is_no_flight(kvcli: Run) -> None:
+def test_batch_whose_first_operation_is_no_flight(kvcli: Run, deserted: int) -> None:
     """A swap goes alone, and is as little answered as what flies."""
     line = b'{"op":"cas","key":"a","expect":null,"new":"1"}\n'
-    done = kvcli("batch", "-s", f"redis://127.0.0.1:{free_port()}", input=line)
+    done = kvcli("batch", "-s", f"redis://127.0.0.1:{deserted}", input=line)
     assert (done.returncode, done.stdout) == (75, b"")
 
 
-def test_batch_sees_that_nobody_answers_before_it_reads(kvcli: Run) -> None:
+def test_batch_sees_that_nobody_answers_before_it_reads(kvcli: Run, deserted: int) -> None:
     """Whoever writes into it learns at once, and what a person typed is not lost while a password is asked for."""
     reading, writing = os.pipe()
     try:
-        done = kvcli("batch", "-s", f"redis://127.0.0.1:{free_port()}", stdin=reading)
+        done = kvcli("batch", "-s", f"redis://127.0.0.1:{deserted}", stdin=reading)
         os.write(writing, LINES)
         assert (done.returncode, done.stdout, os.read(reading, 1000)) == (75, b"", LINES)
     finally:
