@@ -170,7 +170,7 @@ def test_store_of_spin_that_no_bucket_can_be_called_is_told(kvcli: Run) -> None:
     """It is named, with the way to copy it all the same."""
     made("spin.db", ("", "a", b"1"))
     ran = kvcli("copy", "spin:spin.db", "new")
-    assert (ran.returncode, b"--bucket '=NAME'" in ran.stderr) == (2, True)
+    assert (ran.returncode, b"not '': --bucket SRC=DST" in ran.stderr) == (2, True)
     assert kvcli("copy", "spin:spin.db", "new", "--bucket", "=b").returncode == 0
     assert held("new")["b"] == {"a": b"1"}
 

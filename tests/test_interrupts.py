@@ -14,8 +14,9 @@ import pytest
 
 import kvcli
 from kvcli.atomics import increment
+from kvcli.cache import Cache, Vacant
 from kvcli.store import Bucket, Store
-from tests.processes import start
+from tests.processes import hold_lock, release, start
 from tests.test_threads import environment
 
 ENGINE = os.path.join(os.path.dirname(kvcli.__file__), "engine")
@@ -122,3 +123,25 @@ except KeyboardInterrupt:
 """
     child = start(program)
     assert child.communicate(timeout=60) == (b"heard\n", b"")
+
+
+DEAF = """
+import ctypes, sys, threading, kvcli
+store = kvcli.Store(sys.argv[1], lock_timeout=50)
+threading.Timer(0.5, ctypes.pythonapi.PyErr_SetInterrupt).start()
+if sys.argv[2] == "claim":
+    kvcli.Cache(store).get_or_set("k", 50)
+store.open("default").set("k", b"v")
+"""
+
+
+@pytest.mark.parametrize("wait", ["claim", "lock"])
+def test_interrupt_that_wakes_nobody_is_heard(path: str, wait: str) -> None:
+    """Ctrl-C in the moment in which a thread goes to sleep is as if it came without waking it; it ends the wait before long."""
+    with Store(path) as store, Cache(store) as cache:
+        vacancy = cache.get_or_set("k")
+        holder = hold_lock(path)
+        child = start(DEAF, path, wait)
+        assert child.communicate(timeout=30)[1].strip().endswith(b"KeyboardInterrupt")
+        release(holder)
+        assert isinstance(vacancy, Vacant)

@@ -114,7 +114,7 @@ def _make(goal: Store, names: list[str]) -> None:
         try:
             new_bucket_name(name)
         except InvalidBucketName as error:
-            raise InvalidBucketName(f"{name!r}: {error}; copy it into another, --bucket '{name}=NAME'") from error
+            raise InvalidBucketName(f"{error}, not {name!r}: --bucket SRC=DST copies it into another") from error
     for name in missing:
         goal.create(name)
 

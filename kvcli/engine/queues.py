@@ -10,7 +10,7 @@ import os
 from _thread import TIMEOUT_MAX, RLock, allocate_lock
 
 from kvcli.engine.register import CLAIMS
-from kvcli.engine.writer import start_thread
+from kvcli.engine.writer import acquired, start_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def wait(claim: Claim, timeout: float) -> Claim | None:
     done.acquire()
     waiter = line_up(claim, done.release)
     try:
-        if not done.acquire(timeout=bounded(timeout)):
+        if not acquired(done, bounded(timeout)):
             if leave(claim, waiter):
                 return None
             done.acquire()

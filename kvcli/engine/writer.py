@@ -17,10 +17,12 @@ from kvcli.errors import Busy, Full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
 
 INTERRUPTED_SECONDS_MAX = 2.0
 LOCK_SECONDS_MIN = 0.1  # To hand over takes a moment, also where the lock is free.
+PIECE_SECONDS, PIECE_GROWTH = 0.01, 16
 
 
 class Call:
@@ -60,9 +62,9 @@ class Call:
 
     def wait(self, lock_timeout: float, meanwhile: Callable[[], object] | None) -> None:
         """Wait until the job is done; for its lock, at most so many seconds. Raises Busy."""
-        if meanwhile is not None and self.worked.acquire(timeout=lock_timeout):
+        if meanwhile is not None and acquired(self.worked, lock_timeout):
             meanwhile()
-        elif self.done.acquire(timeout=lock_timeout if meanwhile is None else 0):
+        elif acquired(self.done, lock_timeout if meanwhile is None else 0):
             return
         if self.claim():
             self.ended = True  # Nobody will do the job any more, so there is nothing to wait for.
@@ -154,6 +156,21 @@ class Writer:
                 self._calls[0].run()
                 del self._calls[0]
         self._serving.release()
+
+
+def acquired(lock: LockType, seconds: float) -> bool:
+    """Acquire a lock within so many seconds. Ctrl-C ends it.
+
+    In pieces: Ctrl-C in the very moment in which the interpreter goes to sleep is heard only when it wakes. That moment is
+    long where a thread has just been started. Each piece is longer than the one before, so that who waits still sleeps.
+    """
+    piece = PIECE_SECONDS
+    while seconds > piece:
+        if lock.acquire(timeout=piece):
+            return True
+        seconds -= piece
+        piece *= PIECE_GROWTH
+    return lock.acquire(timeout=seconds)
 
 
 def start_thread(work: Callable[[], None]) -> None:
