@@ -40,16 +40,21 @@ def terminal(server: Server) -> Iterator[Terminal]:
         yield started
 
 
+def interrupted_at_once(terminal: Terminal, told: str) -> None:
+    """Press Ctrl-C, and see what that is told by, at once."""
+    begun = time.monotonic()
+    terminal.press(CTRL_C)
+    terminal.until(told)
+    assert time.monotonic() - begun < AT_ONCE_SECONDS
+
+
 def test_enter_does_not_wait_for_what_completes(terminal: Terminal, server: Server) -> None:
     """Ctrl-C ends a command also where the completion of its last word was waited for when Enter was pressed."""
     terminal.type("get user:")
     with stopped(server):
         terminal.press("9\r")
         terminal.rest(1.5)
-        begun = time.monotonic()
-        terminal.press(CTRL_C)
-        terminal.until("interrupted")
-        assert time.monotonic() - begun < AT_ONCE_SECONDS
+        interrupted_at_once(terminal, "interrupted")
 
 
 def test_tab_does_not_wait_long(terminal: Terminal, server: Server) -> None:
@@ -67,10 +72,7 @@ def test_interrupt_ends_the_greeting(server: Server) -> None:
         terminal = Terminal(sys.executable, "-m", "kvcli", env={"KVCLI_STORE": server.url})
         try:
             terminal.rest(1.5)
-            begun = time.monotonic()
-            terminal.press(CTRL_C)
-            terminal.until("default>")
-            assert time.monotonic() - begun < AT_ONCE_SECONDS
+            interrupted_at_once(terminal, "default>")
         finally:
             terminal.close()
 
@@ -83,7 +85,4 @@ def test_interrupted_commit(terminal: Terminal, server: Server) -> None:
     with stopped(server):
         terminal.enter("commit")
         terminal.rest(1.0)
-        begun = time.monotonic()
-        terminal.press(CTRL_C)
-        terminal.until("interrupted: the server may have written it")
-        assert time.monotonic() - begun < AT_ONCE_SECONDS
+        interrupted_at_once(terminal, "interrupted: the server may have written it")

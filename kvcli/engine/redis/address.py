@@ -152,6 +152,5 @@ def _first_line(file: str) -> bytes | None:
         return opened.readline(4096).rstrip(b"\r\n") or None
 
 
-_first_line_once = cache(
-    _first_line
-)  # A pipe, as <(...) of a shell is one, gives it once; a process may ask several times.
+# A pipe, as <(...) of a shell is one, gives it once; a process may ask several times.
+_first_line_once = cache(_first_line)

@@ -9,16 +9,14 @@ from kvcli.errors import AccessDenied, KvError, MalformedData, NoSuchFile
 ENCRYPTED = "the key has a pass phrase, and kvcli asks for none: name one without (openssl pkey -in KEY -out FILE)"
 
 
-def check(files: dict[str, str]) -> None:
-    """Load what a connection will load. Raises NoSuchFile, AccessDenied, MalformedData."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority, certificate, key = (files.get(name) for name in ("ca", "cert", "key"))
+def context(files: dict[str, str]) -> ssl.SSLContext:
+    """Make what connects over TLS: Python's own default, with these files. Raises NoSuchFile, AccessDenied, MalformedData."""
     for file in files.values():
         _open(file)
-    if authority is not None:
-        _load_authority(context, authority)
-    if certificate is not None:
-        _load_own(context, certificate, key or certificate)
+    made = _trusting(files.get("ca"))
+    if "cert" in files:
+        _load_own(made, files["cert"], files.get("key", files["cert"]))
+    return made
 
 
 def unreadable(error: OSError, file: str) -> KvError:
@@ -35,14 +33,14 @@ def _open(file: str) -> None:
         raise unreadable(error, file) from error
 
 
-def _load_authority(context: ssl.SSLContext, file: str) -> None:
+def _trusting(authority: str | None) -> ssl.SSLContext:
     try:
-        context.load_verify_locations(file)
+        return ssl.create_default_context(cafile=authority)
     except ssl.SSLError as error:
-        raise MalformedData(f"{file}: this is no certificate of an authority, in PEM") from error
+        raise MalformedData(f"{authority}: this is no certificate of an authority, in PEM") from error
 
 
-def _load_own(context: ssl.SSLContext, certificate: str, key: str) -> None:
+def _load_own(made: ssl.SSLContext, certificate: str, key: str) -> None:
     asked = []
 
     def ask() -> str:  # Without it OpenSSL would ask on the terminal, even where nobody sits.
@@ -50,7 +48,7 @@ def _load_own(context: ssl.SSLContext, certificate: str, key: str) -> None:
         return ""
 
     try:
-        context.load_cert_chain(certificate, key, ask)
+        made.load_cert_chain(certificate, key, ask)
     except ssl.SSLError as error:
         if asked:
             raise MalformedData(f"{key}: {ENCRYPTED}") from error

@@ -6,10 +6,9 @@ By hand, since the client library for Python gives no socket to read very many a
 from __future__ import annotations
 
 import socket
-import ssl
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from kvcli.engine.redis.certificates import check
+from kvcli.engine.redis import certificates
 from kvcli.engine.redis.translation import not_connected
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def joined(address: Address, host: str, port: int) -> socket.socket:
     """Connect, and wait for so long for whatever is asked. Raises Lost where nobody answers, and what is ours."""
-    context = None if address.tls is None else _context(**address.tls)
+    context = None if address.tls is None else certificates.context(address.tls)
     try:
         sock = socket.create_connection((host, port), address.seconds)
     except (OSError, ValueError) as error:  # ValueError: of what cannot even be looked for as a host.
@@ -48,12 +47,3 @@ def first_words(address: Address) -> list[Command]:
     if address.database:
         words.append(("SELECT", address.database))
     return words
-
-
-def _context(ca: str | None = None, cert: str | None = None, key: str | None = None) -> Any:
-    """Make the context. Raises what certificates.check raises."""
-    check({name: file for name, file in (("ca", ca), ("cert", cert), ("key", key)) if file is not None})
-    context = ssl.create_default_context(cafile=ca)
-    if cert is not None:
-        context.load_cert_chain(cert, key)
-    return context

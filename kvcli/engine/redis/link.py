@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     Command = Sequence[Word]
 
 RECEIVED_BYTES = 1 << 18
-VALUE_BYTES_MAX = (
-    512 << 20
-)  # Of each word that is asked for; what a server takes, unless its proto-max-bulk-len says more.
+# Of each word that is asked for; what a server takes, unless its proto-max-bulk-len says more.
+VALUE_BYTES_MAX = 512 << 20
 ASKING = ("ASKING",)
 PING = ("PING",)
 
